@@ -1,0 +1,803 @@
+"""Supervised fine-tuning: GPT-2 learns to answer, from examples of instructions and dialogues.
+
+    python finetune.py                                                  # the small built-in model, offline, a minute or two
+    python finetune.py --model gpt2 --data my_records.json              # the real GPT-2 on your own data
+    python finetune.py --model gpt2-medium --lora 16                    # larger, with a fraction of the memory
+    python finetune.py --model data/tiny --from_scratch --data text.txt # pretraining on plain text
+
+In reading order: conversations and their templates, reading files, ids and loss mask, batches, the loss, the training
+loop (dpo.py uses it too), evaluation, the picture of the loss, main.
+"""
+import argparse
+import collections
+import contextlib
+import csv
+import gzip
+import itertools
+import json
+import math
+import pickle
+import random
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import gpt2
+from gpt2 import UserError, status  # before torch: gpt2 silences torch's complaint about a missing NumPy
+import torch
+import torch.nn.functional as F
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Conversations: lists of {"role": "user" | "assistant" | "system", "content": str}
+
+INPUT = "\n\n### Input:\n"  # between the instruction and the input of an Alpaca record, inside one user message
+PREAMBLE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+PREAMBLE_INPUT = ("Below is an instruction that describes a task, paired with an input that provides further context. "
+                  "Write a response that appropriately completes the request.")
+
+
+def encode_messages(messages, tokenizer, template):
+    """[(ids, learn)]: what stands before the first turn (it can be empty), then each turn; learn has a bool per id.
+
+    Learned is what an assistant says and the <|endoftext|> behind it, nothing else. Ids and mask are made together,
+    and each piece of text is encoded by itself, so that training and chat give the same ids for the same words.
+    """
+    system = messages[0]["content"] if messages and messages[0]["role"] == "system" else None
+    turns = messages[system is not None:]
+    if template == "chat":  # <|user|>Hi<|assistant|>Hello!<|endoftext|>
+        heads = {role: [tokenizer.special[f"<|{role}|>"]] for role in ("user", "assistant", "system")}
+        opening = heads["system"] + tokenizer.encode(system) if system else []
+    else:  # the text of Stanford's Alpaca; a system message takes the place of its first lines
+        heads = {"user": tokenizer.encode("\n\n### Instruction:\n"), "assistant": tokenizer.encode("\n\n### Response:\n")}
+        with_input = turns and INPUT in turns[0]["content"]
+        opening = tokenizer.encode(system or (PREAMBLE_INPUT if with_input else PREAMBLE))
+    encoded = [(opening, [False] * len(opening))]
+    for turn in turns:
+        head, learn = heads[turn["role"]], turn["role"] == "assistant"
+        text = turn["content"] if template == "alpaca" else turn["content"].replace(INPUT, "\n\n")
+        body = tokenizer.encode(text) + [tokenizer.eot] * learn
+        encoded.append((head + body, [False] * len(head) + [learn] * len(body)))
+    return encoded
+
+
+def fit(encoded, max_len):
+    """Joins encoded turns into (ids, learn) of at most max_len: the oldest exchanges are dropped first, then the head
+    of what is left, so that the last answer keeps its end. Third value: how many turns were dropped."""
+    opening, *turns = encoded
+    kept = turns
+    while len(kept) > 2 and len(opening[0]) + sum(len(ids) for ids, _ in kept) > max_len:
+        kept = kept[2:]
+    ids, learn = ([x for part in column for x in part] for column in zip(opening, *kept))
+    return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
+
+
+def encode_conversation(messages, tokenizer, template, max_len, last_only=False):
+    """A conversation as (ids, targets), lists of at most max_len: targets[t] is the id that follows ids[t] where an
+    assistant says it (with last_only: in the last message), else -100, which cross_entropy ignores."""
+    encoded = encode_messages(messages, tokenizer, template)
+    if last_only:
+        encoded[:-1] = [(ids, [False] * len(ids)) for ids, _ in encoded[:-1]]
+    ids, learn, _ = fit(encoded, max_len + 1)
+    return ids[:-1], [id if learned else -100 for id, learned in zip(ids[1:], learn[1:])]
+
+
+def encode_prompt(messages, tokenizer, template, max_len):
+    """The ids after which the model says the next assistant message, and how many old turns did not fit."""
+    encoded = encode_messages([*messages, {"role": "assistant", "content": ""}], tokenizer, template)
+    head = encoded[-1][0][:-1]  # of the empty answer: all but its <|endoftext|>
+    ids, _, dropped = fit(encoded[:-1], max_len - len(head))
+    return ids + head, dropped
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading files. Each format is a function that turns one record into messages.
+
+
+def from_alpaca(record):
+    answer = record["output"] if "output" in record else record["response"]
+    return [("user", record["instruction"] + (INPUT + record["input"] if record.get("input") else "")), ("assistant", answer)]
+
+
+def from_openai(record):
+    return [(turn["role"], turn["content"]) for turn in record["messages"]]
+
+
+def from_sharegpt(record):
+    return [(turn["from"], turn["value"]) for turn in record["conversations"]]
+
+
+def from_two_people(record):
+    """Who speaks first is the user: {"Alex": "Hi!", "Bob": "Hello.", "Alex": "How are you?"}."""
+    names = list(dict.fromkeys(name for name, _ in record))
+    if len(names) != 2:
+        raise ValueError(f"a conversation by name has two people, not {len(names)} ({', '.join(names)[:60]})")
+    return [(("user", "assistant")[names.index(name)], text) for name, text in record]
+
+
+FORMATS = {"instruction": ("Alpaca records", from_alpaca), "messages": ("OpenAI messages", from_openai),
+           "conversations": ("ShareGPT conversations", from_sharegpt)}
+ROLES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+
+
+def tidy(turns):
+    """Messages from (role, text) pairs: roles by one name each, spaces around the text cut, neighbours of one role
+    joined, and what no assistant answers cut from the end. ValueError where that makes no conversation."""
+    messages = []
+    for role, text in turns:
+        role = ROLES.get(role, role)
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"the {role} message is {'empty' if isinstance(text, str) else 'no text'}")
+        if role not in ("user", "assistant", "system") or (role == "system" and messages):
+            raise ValueError(f"role {role!r}: user, assistant, or system in the first place are known")
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += "\n" + text.strip()
+        else:
+            messages.append({"role": role, "content": text.strip()})
+    while messages and messages[-1]["role"] != "assistant":
+        messages.pop()
+    if not messages:
+        raise ValueError("no assistant says anything")
+    return messages
+
+
+def keep_repeated(pairs):
+    """For json: a dict, or the tuple of its (key, value) pairs where a key repeats, which a dict would lose."""
+    return dict(pairs) if len({key for key, _ in pairs}) == len(pairs) else tuple(pairs)
+
+
+def read_records(path):
+    """Yields (where, record) from a .json list, or from .jsonl with one record a line; either may end in .gz."""
+    path = Path(path)
+    def loads(text, where):
+        try:
+            return json.loads(text, object_pairs_hook=keep_repeated)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} is not JSON: {error}") from None
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as f:
+            if ".jsonl" in path.suffixes:
+                for i, line in enumerate(f, 1):
+                    if line.strip():
+                        yield f"{path} line {i}", loads(line, f"{path} line {i}")
+            else:
+                records = loads(f.read(), path)
+                if not isinstance(records, list):
+                    raise UserError(f"{path}: a list of records is expected, this is one {type(records).__name__}")
+                yield from ((f"{path} record {i}", record) for i, record in enumerate(records, 1))
+    except (OSError, EOFError, UnicodeDecodeError, gzip.zlib.error) as error:
+        raise UserError(f"{path} can't be read: {error}") from None
+
+
+def read_file(path):
+    """(name of the format, list of conversations) of a file; UserError names the first record that is not right."""
+    formats, conversations = collections.Counter(), []
+    for where, record in read_records(path):
+        try:
+            if isinstance(record, dict) and (key := next((key for key in FORMATS if key in record), None)):
+                name, reader = FORMATS[key]
+            elif isinstance(record, dict) and "chosen" in record:
+                raise ValueError("a preference pair is for dpo.py")
+            elif isinstance(record, (dict, tuple)):
+                name, reader = "two people by name", from_two_people
+                record = record if isinstance(record, tuple) else tuple(record.items())
+            else:
+                raise ValueError(f"a record is an object with {', '.join(FORMATS)} or two names, not {type(record).__name__}")
+            conversations.append(tidy(reader(record)))
+            formats[name] += 1
+        except KeyError as error:
+            raise UserError(f"{where}: field {error} is missing") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{where}: {error}") from None
+    if not conversations:
+        raise UserError(f"{path} holds no record")
+    return " and ".join(formats), conversations
+
+
+def read_conversations(path):
+    """The conversations of a file as lists of {"role", "content"}; the format is told by the keys of each record."""
+    return read_file(path)[1]
+
+
+def read_documents(path):
+    """The documents of a plain text file, which are separated by <|endoftext|>."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read as UTF-8 text: {error}") from None
+    return [document.strip() for document in text.split(gpt2.EOT) if document.strip()]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Examples: pairs (ids, targets) of int32 tensors
+
+
+def encode_all(conversations, tokenizer, template, max_len):
+    """The examples of conversations, without those that have nothing to learn, and how many those were."""
+    examples = []
+    for i, messages in enumerate(conversations, 1):
+        ids, targets = encode_conversation(messages, tokenizer, template, max_len)
+        if any(target != -100 for target in targets):
+            examples.append((torch.tensor(ids, dtype=torch.int32), torch.tensor(targets, dtype=torch.int32)))
+        if i % 1000 == 0:
+            status(f"encoding: {i:,} of {len(conversations):,} conversations")
+    status()
+    return examples, len(conversations) - len(examples)
+
+
+def encode_documents(documents, tokenizer, max_len):
+    """Plain text as examples: the documents one behind the other, cut into pieces of max_len; every id is learned."""
+    ids = torch.tensor([tokenizer.eot], dtype=torch.int32)
+    for i in range(0, len(documents), 1000):
+        new = [torch.tensor(tokenizer.encode(text) + [tokenizer.eot], dtype=torch.int32) for text in documents[i:i + 1000]]
+        ids = torch.cat([ids, *new])
+        status(f"encoding: {i:,} of {len(documents):,} documents, {len(ids):,} tokens")
+    status()
+    return [(ids[i:i + max_len], ids[i + 1:i + 1 + max_len]) if i + max_len < len(ids) else (ids[i:-1], ids[i + 1:])
+            for i in range(0, len(ids) - 1, max_len)]
+
+
+def split(items, fractions, seed):
+    """Shuffles and cuts into training, validation and test parts, such as (0.85, 0.10, 0.05); with two fractions the
+    validation part is the test part too. Each part gets at least one item, where there are that many."""
+    items = random.Random(seed).sample(items, len(items))
+    if len(items) < len(fractions):
+        return items, items, items
+    cuts = [max(1, round(len(items) * fraction / sum(fractions))) for fraction in fractions[1:]]
+    train = max(1, len(items) - sum(cuts))
+    return items[:train], items[train:train + cuts[0]], items[-cuts[-1]:]
+
+
+def make_batches(lengths, size, seed, epoch):
+    """Shuffled lists of `size` indices; those in a list have like lengths, so that padding is a few per cent."""
+    rng = random.Random(f"{seed} {epoch}")
+    order = rng.sample(range(len(lengths)), len(lengths))
+    pools = [sorted(order[i:i + 50 * size], key=lambda j: lengths[j]) for i in range(0, len(order), 50 * size)]
+    batches = [pool[i:i + size] for pool in pools for i in range(0, len(pool), size)]
+    return rng.sample(batches, len(batches))
+
+
+def collate(batch):
+    """A list of (ids, targets) as two int64 tensors (B, T), T the longest. Filling stands on the right, where a causal
+    model never sees it, and its target is -100; that a real <|endoftext|> has the same id does not matter."""
+    columns = zip(*[(torch.as_tensor(ids), torch.as_tensor(targets)) for ids, targets in batch])
+    return tuple(torch.nn.utils.rnn.pad_sequence(column, batch_first=True, padding_value=fill).long()
+                 for column, fill in zip(columns, (0, -100)))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The loss
+
+
+def token_losses(model, ids, targets):
+    """Cross-entropy in nats of every position that has a target: (N,), in reading order.
+
+    Only those go through the head, which is a third of the arithmetic and, at 50,000 logits each, most of the memory.
+    """
+    learned = targets != -100  # (B, T)
+    logits = model.head(model.hidden(ids)[learned])  # (N, V)
+    return F.cross_entropy(logits.float(), targets[learned], reduction="none")
+
+
+def sft_loss(model, batch):
+    """Summed loss over the answers of a batch, and no further figures."""
+    return token_losses(model, *batch).sum(), {}
+
+
+@torch.no_grad()
+def example_losses(model, examples, batch_size=16):
+    """For each example the summed loss in nats (float64) and the number of learned tokens: two tensors (N,)."""
+    sums, counts = torch.zeros(len(examples), dtype=torch.float64), torch.zeros(len(examples), dtype=torch.int64)
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
+    device = model.wte.weight.device
+    for i in range(0, len(order), batch_size):
+        chosen = order[i:i + batch_size]
+        ids, targets = collate([examples[j] for j in chosen])
+        rows = (targets != -100).nonzero()[:, 0]  # (N,): whose token each loss is
+        losses = token_losses(model, ids.to(device), targets.to(device)).double().cpu()
+        sums[chosen] = torch.zeros(len(chosen), dtype=torch.float64).index_add(0, rows, losses)
+        counts[chosen] = (targets != -100).sum(1)
+    return sums, counts
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The training loop
+
+
+def fast_dtype(device):
+    """bfloat16 where the machine multiplies matrices really faster with it, else float32: found by trying."""
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    def seconds(dtype):
+        a = torch.ones(512, 512, dtype=dtype, device=device)
+        a @ a
+        start = time.perf_counter()
+        for _ in range(5):
+            a @ a
+        return time.perf_counter() - start
+    return torch.bfloat16 if device == "cpu" and 1.3 * seconds(torch.bfloat16) < seconds(torch.float32) else torch.float32
+
+
+def autocast(device, dtype):
+    """float32 weights, bfloat16 arithmetic."""
+    return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+
+def learning_rate(step, steps, peak, warmup):
+    """Linear warmup over `warmup` steps, then half a cosine down to a tenth of the peak."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (0.55 + 0.45 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+@contextlib.contextmanager
+def until_signal():
+    """Yields a list that Ctrl-C or SIGTERM puts itself in, so that a step is finished and saved first; the second
+    Ctrl-C is an ordinary one."""
+    came = []
+    def note(number, _):
+        came.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+COLUMNS = ("step", "epoch", "tokens", "seconds", "loss", "lr", "val_loss")  # tokens: real ones; seconds: of training
+
+
+def describe(row, steps):
+    """A row of log.csv for the eye."""
+    left = row["seconds"] / max(1, row["step"]) * (steps - row["step"])
+    speed = f"{row['tokens'] / row['seconds']:,.0f} tok/s, {left // 60:.0f}m{left % 60:02.0f}s left" if row["step"] else ""
+    figures = {name: value for name, value in row.items() if name not in COLUMNS[:6] and value is not None}
+    parts = [f"step {row['step']}/{steps}", *([f"loss {row['loss']:.4f}"] if row["step"] else []),
+             *(f"{name} {value:.4f}" for name, value in figures.items()), f"lr {row['lr']:.1e}", speed]
+    return " | ".join(part for part in parts if part)
+
+
+def read_state(out):
+    """The training state in a run folder; nothing is unpickled but tensors and plain values."""
+    try:
+        return torch.load(Path(out) / "training_state.pt", map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"nothing to resume in {out}: {error}") from None
+
+
+def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_best, args, columns=COLUMNS):
+    """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
+
+    examples    what collate makes batches of; lengths and weights hold a number for each: its tokens, and its share
+                in the mean loss (an answer's tokens in SFT, 1 for a pair in DPO)
+    loss_fn     (model, batch) -> (summed loss, {name: summed figure})
+    evaluate    model -> {"val_loss": ..., further figures}
+    save_best   called when val_loss is lower than ever before
+    args        epochs, lr, batch_size, grad_accum, ...: see the flags in main
+
+    A step's loss is the mean over all its micro-batches together, so that grad_accum changes memory and nothing else.
+    With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights.
+    """
+    out, device = Path(args.out), model.wte.weight.device
+    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.AdamW([{"params": [p for p in params.values() if p.dim() >= 2], "weight_decay": args.weight_decay},
+                                   {"params": [p for p in params.values() if p.dim() < 2], "weight_decay": 0.0}],
+                                  lr=args.lr, betas=(0.9, 0.95), fused=device.type in ("cpu", "cuda"))
+    size = args.batch_size * args.grad_accum
+    per_epoch = math.ceil(len(examples) / size)
+    steps = max(1, math.ceil(args.epochs * per_epoch))
+    warmup = min(100, math.ceil(steps / 20))
+    eval_every = args.eval_every or max(1, math.ceil(steps / 10))
+    step, tokens, seconds, best, rows = 0, 0, 0.0, math.inf, []
+
+    def save_state():
+        with gpt2.atomic_write(out / "training_state.pt", "wb") as f:
+            torch.save(dict(step=step, tokens=tokens, seconds=seconds, best=best, args=vars(args), fingerprint=fingerprint,
+                            params={name: p.detach() for name, p in params.items()}, optimizer=optimizer.state_dict(),
+                            rng=torch.get_rng_state()), f)
+
+    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values())]
+    if args.resume:
+        state = read_state(out)
+        if state["fingerprint"] != fingerprint:
+            raise UserError(f"the data or the model is not what the run in {out} was started with")
+        step, tokens, seconds, best = (state[key] for key in ("step", "tokens", "seconds", "best"))
+        with torch.no_grad():
+            for name, p in params.items():
+                p.copy_(state["params"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["rng"])
+        with open(out / "log.csv", newline="") as f:
+            rows = [{name: json.loads(text) for name, text in row.items() if text} for row in csv.DictReader(f)]
+        rows = [row for row in rows if row["step"] <= step]
+
+    def evaluated():
+        model.eval()
+        figures = evaluate(model)
+        model.train()
+        return figures
+
+    if not args.resume:
+        figures = evaluated()
+        best, rows = figures["val_loss"], [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **figures)]
+        save_best()  # the model as it is: from now on the run folder can always be loaded
+        print(describe(rows[0], steps), flush=True)
+    with gpt2.atomic_write(out / "log.csv") as f:  # without the steps that a killed run took after its last save
+        writer = csv.DictWriter(f, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    model.train()
+    batches, batches_epoch = None, None
+    with until_signal() as signals, open(out / "log.csv", "a", newline="") as f:
+        writer = csv.DictWriter(f, columns, lineterminator="\n")
+        while step < steps and not signals:
+            start = time.perf_counter()
+            epoch, i = divmod(step, per_epoch)
+            if batches_epoch != epoch:
+                batches, batches_epoch = make_batches(lengths, size, args.seed, epoch), epoch
+            chosen = batches[i]
+            weight, loss, figures = sum(weights[j] for j in chosen), 0.0, collections.Counter()
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, steps, args.lr, warmup)
+            for j in range(0, len(chosen), args.batch_size):
+                batch = [t.to(device) for t in collate([examples[k] for k in chosen[j:j + args.batch_size]])]
+                with autocast(args.device, args.compute):
+                    summed, extra = loss_fn(model, batch)
+                (summed / weight).backward()
+                loss += summed.item() / weight
+                figures.update({name: value / weight for name, value in extra.items()})
+            norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                status()
+                raise UserError(f"loss {loss} and gradient norm {norm} at step {step + 1}: a lower --lr than {args.lr:g} may "
+                                f"help. The best model so far is in {out}")
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            tokens += sum(lengths[j] for j in chosen)
+            seconds += time.perf_counter() - start
+            row = dict(step=step, epoch=step / per_epoch, tokens=tokens, seconds=seconds, loss=loss,
+                       lr=optimizer.param_groups[0]["lr"], **figures)
+            if step % eval_every == 0 or step == steps:
+                row.update(evaluated())
+                status()
+                print(describe(row, steps), flush=True)
+                if row["val_loss"] < best:
+                    best = row["val_loss"]
+                    save_best()
+            rows.append(row)
+            writer.writerow(row)
+            f.flush()
+            if "val_loss" in row or signals:
+                save_state()
+                draw(rows, out / "loss.svg")
+            else:
+                status(describe(row, steps))
+    status()
+    if step < steps:
+        print(f"Stopped at step {step} of {steps}. Go on with: python {Path(sys.argv[0]).name} --resume --out {out}")
+        raise KeyboardInterrupt
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Evaluation on held-out conversations
+
+
+def perplexity(sums, counts):
+    return math.exp(min(sums.sum().item() / max(1, counts.sum().item()), 700))
+
+
+def context_retention(model, conversations, encode, limit=200):
+    """Perplexity of later answers with the true history, and with the history removed: {} where no answer is later."""
+    turns = [messages[:i + 1] for messages in conversations for i, turn in enumerate(messages)
+             if turn["role"] == "assistant" and sum(m["role"] == "assistant" for m in messages[:i]) > 0][:limit]
+    if not turns:
+        return {}
+    alone = [[m for m in messages[:1] if m["role"] == "system"] + messages[-2:] for messages in turns]
+    with_history, without = (perplexity(*example_losses(model, [encode(m) for m in group])) for group in (turns, alone))
+    return {"perplexity_with_history": with_history, "perplexity_without_history": without}
+
+
+def response_coherence(model, conversations, encode, seed, limit=100):
+    """How often the true last answer is likelier per token than three answers taken from other conversations.
+    Chance is 0.25; {} where there are fewer than four different answers."""
+    answers = sorted({messages[-1]["content"] for messages in conversations})
+    if len(answers) < 4:
+        return {}
+    rng, examples = random.Random(seed), []
+    for messages in conversations[:limit]:
+        others = rng.sample([text for text in answers if text != messages[-1]["content"]], 3)
+        examples += [encode([*messages[:-1], {"role": "assistant", "content": text}])
+                     for text in (messages[-1]["content"], *others)]
+    sums, counts = example_losses(model, examples)
+    return {"coherence": (sums / counts.clamp(min=1)).view(-1, 4).argmin(1).eq(0).double().mean().item()}
+
+
+def rouge_l(answer, reference):
+    """F-measure of the longest common subsequence of words (Lin, 2004, equation 4 with beta 1)."""
+    a, b = (re.findall(r"\w+", text.lower()) for text in (answer, reference))
+    row = [0] * (len(b) + 1)
+    for word in a:
+        previous = row[:]
+        for j, other in enumerate(b, 1):
+            row[j] = previous[j - 1] + 1 if word == other else max(previous[j], row[j - 1])
+    return 2 * row[-1] / (len(a) + len(b)) if a and b else float(a == b)
+
+
+def repetition(ids):
+    """The share of 4-grams that stood in the same answer before."""
+    grams = [tuple(ids[i:i + 4]) for i in range(len(ids) - 3)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def answer_prompts(model, tokenizer, prompts, template, max_new_tokens=120, **sampling):
+    """The model's answers to many prompts (lists of messages): a list of (text, ids, whether it ended by itself)."""
+    room = model.config.n_positions - max_new_tokens
+    max_new_tokens = max_new_tokens if room > max_new_tokens else model.config.n_positions // 2
+    ids = [encode_prompt(messages, tokenizer, template, model.config.n_positions - max_new_tokens)[0] for messages in prompts]
+    answers = gpt2.generate_batch(model, ids, max_new_tokens, **sampling)
+    return [(tokenizer.decode(answer).strip(), answer, len(answer) < max_new_tokens) for answer in answers]
+
+
+def evaluate_chat(model, tokenizer, conversations, template, args):
+    """The figures of eval.json and the list of responses.json, on conversations that were not trained on."""
+    def encode(messages):
+        return encode_conversation(messages, tokenizer, template, args.max_len, last_only=True)
+    examples, _ = encode_all(conversations, tokenizer, template, args.max_len)
+    sums, counts = example_losses(model, examples)
+    figures = {"conversations": len(conversations), "answer_tokens": int(counts.sum()),
+               "loss": sums.sum().item() / max(1, counts.sum().item()), "perplexity": perplexity(sums, counts),
+               **context_retention(model, conversations, encode), **response_coherence(model, conversations, encode, args.seed)}
+    shown = conversations[:args.eval_prompts]
+    answers = answer_prompts(model, tokenizer, [messages[:-1] for messages in shown], template)
+    responses = [{"prompt": messages[:-1], "reference": messages[-1]["content"], "model": text}
+                 for messages, (text, _, _) in zip(shown, answers)]
+    if responses:
+        figures |= {"generated": len(answers), "ended_by_itself": sum(ended for _, _, ended in answers) / len(answers),
+                    "repetition": sum(repetition(ids) for _, ids, _ in answers) / len(answers),
+                    "rouge_l": sum(rouge_l(r["model"], r["reference"]) for r in responses) / len(answers)}
+    return figures, responses
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The picture of the loss
+
+
+def draw(rows, path, panels=({"training": "loss", "validation": "val_loss"},)):
+    """Writes rows of log.csv as an SVG picture, one panel for each {label: column}; training curves are smoothed."""
+    colors, width, height = ("#9aa5b1", "#d9480f", "#1c7ed6", "#2b8a3e"), 720, 260
+    parts = []
+    for number, panel in enumerate(panels):
+        curves = {label: [(row["step"], row[column]) for row in rows if row.get(column) is not None]
+                  for label, column in panel.items()}
+        points = [point for curve in curves.values() for point in curve]
+        if not points:
+            continue
+        last, low, high = max(x for x, _ in points) or 1, min(y for _, y in points), max(y for _, y in points)
+        high += (high == low)
+        def place(x, y):
+            return f"{60 + x / last * (width - 80):.1f},{20 + (high - y) / (high - low) * (height - 60):.1f}"
+        parts.append(f'<g transform="translate(0 {number * height})">')
+        for i in range(5):
+            y = low + (high - low) * i / 4
+            at = place(0, y).split(",")[1]
+            parts.append(f'<path d="M60 {at}H{width - 20}" stroke="#e9ecef"/><text x="52" y="{at}" dy="4" text-anchor="end">{y:.2f}</text>')
+            parts.append(f'<text x="{60 + i * (width - 80) / 4}" y="{height - 20}" text-anchor="middle">{last * i / 4:,.0f}</text>')
+        for i, (label, curve) in enumerate(curves.items()):
+            if len(curve) > 100:  # a step's loss is noisy: show the mean of its hundredth of the run
+                n = len(curve) // 100
+                curve = [(curve[j][0], sum(y for _, y in curve[j:j + n]) / len(curve[j:j + n])) for j in range(0, len(curve), n)]
+            parts.append(f'<polyline points="{" ".join(place(*p) for p in curve)}" fill="none" stroke="{colors[i]}" stroke-width="2"/>')
+            if curve:
+                parts.append(f'<text x="{width - 24}" y="{32 + 18 * i}" text-anchor="end" fill="{colors[i]}">{label} {curve[-1][1]:.3f}</text>')
+        parts.append("</g>")
+    with gpt2.atomic_write(path) as f:
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height * len(panels)}" font-family="sans-serif" '
+                f'font-size="12" fill="#495057"><rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# main
+
+
+def positive(kind):
+    """A type for argparse: an int or float above zero."""
+    def convert(text):
+        if not 0 < (value := kind(text)) < math.inf:
+            raise ValueError
+        return value
+    convert.__name__ = f"positive {kind.__name__}"  # argparse prints it: "invalid positive int value"
+    return convert
+
+
+def fractions(text):
+    """A type for argparse: "85/10/5" or "80/20" as a tuple of numbers."""
+    parts = tuple(float(part) for part in text.split("/"))
+    if len(parts) not in (2, 3) or min(parts) <= 0 or not math.isfinite(sum(parts)):
+        raise ValueError
+    return parts
+
+
+def add_flags(parser, batch_size, weight_decay):
+    """The flags that training takes, here and in dpo.py. None: chosen in main to suit the model and the data."""
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=positive(float), help="passes over the data; 0.5 is half of it (default: suits its size)")
+    add("--lr", type=positive(float), help="peak learning rate (default: suits the model)")
+    add("--batch_size", type=positive(int), default=batch_size, help="examples computed at once; lower it when memory runs out (%(default)s)")
+    add("--grad_accum", type=positive(int), default=1, help="batches added up before a step: same result as a larger batch (%(default)s)")
+    add("--max_len", type=positive(int), default=512, help="tokens an example may have; older turns are cut (%(default)s)")
+    add("--lora", type=positive(int), metavar="RANK", help="train low-rank adapters of this rank instead of all weights")
+    add("--dropout", type=float, default=0.0, help="share of activations dropped in training (%(default)s)")
+    add("--weight_decay", type=float, default=weight_decay, help="of AdamW, on matrices only (%(default)s)")
+    add("--clip", type=positive(float), default=1.0, help="largest norm of the gradient (%(default)s)")
+    add("--eval_every", type=positive(int), help="steps between evaluations (default: ten a run)")
+    add("--split", type=fractions, default=(85, 10, 5), help="train/validation/test shares, or train/held-out (85/10/5)")
+    add = parser.add_argument_group("the run").add_argument
+    add("--resume", action="store_true", help="go on with an interrupted run; all other settings are read from it")
+    add("--seed", type=int, default=0, help="of the split, the order and the samples (%(default)s)")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the arithmetic; auto tries which is faster")
+    add("--compile", action="store_true", help="torch.compile the model: slow start, faster steps")
+    add("--wandb", action="store_true", help="log to Weights & Biases as well (pip install wandb)")
+
+
+def start_run(args):
+    """Checks and completes the settings: seeds, device, arithmetic, and the folder of the run. An older run there is
+    moved aside, unless this one goes on with it."""
+    out = Path(args.out)
+    if args.resume:
+        saved = read_state(out)["args"]
+        vars(args).update({key: value for key, value in saved.items() if key not in ("out", "resume", "device", "compute")})
+    elif (out / "config.json").exists():
+        older = next(path for i in range(1, 10 ** 6) if not (path := out.with_name(f"{out.name}-{i}")).exists())
+        out.rename(older)
+        print(f"The run that was in {out} is now in {older}")
+    if not 0 <= args.dropout < 1 or args.weight_decay < 0:
+        raise UserError("--dropout must be at least 0 and less than 1, --weight_decay at least 0")
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {args.device} can't be used: {str(error).splitlines()[0]}") from None
+    torch.manual_seed(args.seed)
+    args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def prepare_model(model, args):
+    """Puts in what the flags ask for before training, and says what will be trained."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = args.dropout
+        elif isinstance(module, gpt2.Attention):
+            module.dropout = args.dropout
+    total = sum(p.numel() for p in model.parameters())
+    if args.lora:
+        torch.manual_seed(args.seed)
+        trained = gpt2.add_lora(model, args.lora, 2 * args.lora)
+        print(f"LoRA of rank {args.lora}: {trained:,} parameters are trained, {trained / (total + trained):.2%} of the model")
+    if args.compile:
+        model.hidden = torch.compile(model.hidden, dynamic=True)
+    print(f"{total:,} parameters, {str(args.compute).removeprefix('torch.')} arithmetic on {args.device}")
+
+
+def show_example(example, tokenizer):
+    """Prints an example with what is learned in green, or between brackets where there is no color."""
+    on, off = ("\x1b[32m", "\x1b[0m") if sys.stdout.isatty() else ("[[", "]]")
+    ids, targets = (t.tolist() for t in example)
+    tokens = zip([*ids, targets[-1]], [False, *(target != -100 for target in targets)])
+    for learned, run in itertools.groupby(tokens, key=lambda token: token[1]):
+        text = tokenizer.decode([id for id, _ in run])
+        print(on + text + off if learned else text, end="")
+    print()
+
+
+def show_answers(title, prompt, answers):
+    """Prints a prompt and answers to it by name."""
+    print(f"\n{title}\n" + "\n".join(f"  {m['role']:>10}: {m['content']}" for m in prompt))
+    for name, text in answers.items():
+        print(f"  {name:>10}> {text}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Fine-tune GPT-2 on instructions, dialogues or plain text.",
+                                     epilog="example: python finetune.py --model gpt2 --data my_records.json --epochs 3")
+    add = parser.add_argument_group("model and data").add_argument
+    add("--model", default="gpt2-tiny", help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
+    add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), or .txt "
+        "(default: the instructions and dialogues in data/)")
+    add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
+    add("--from_scratch", action="store_true", help="random weights in the shape of --model")
+    add("--out", default="out/sft", help="folder of the run (%(default)s)")
+    add("--eval_only", action="store_true", help="evaluate --model on the test part of --data; train nothing")
+    add("--eval_prompts", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
+    add_flags(parser, batch_size=8, weight_decay=0.01)
+    args = parser.parse_args()
+    start_run(args)
+    here = Path(__file__).resolve().parent / "data"
+    args.data = args.data or [str(here / "instructions.json"), str(here / "dialogues.json")]
+
+    model, tokenizer = gpt2.load(args.model, args.device, weights=not args.from_scratch)
+    args.max_len = min(args.max_len, model.config.n_positions)
+    conversations, documents, formats = ([], [], []), ([], [], []), set()  # each for training, validation, test
+    for path in args.data:
+        if Path(path).suffix == ".txt":
+            name, items, parts = "plain text", read_documents(path), documents
+        else:
+            (name, items), parts = read_file(path), conversations
+            formats.add(name)
+        print(f"{path}: {len(items):,} {'conversations' if parts is conversations else 'documents'}, {name}")
+        for part, piece in zip(parts, split(items, args.split, args.seed)):
+            part += piece
+    template = args.template or model.config.template or ("alpaca" if formats == {FORMATS["instruction"][0]} else "chat")
+    if template == "chat" and formats:
+        tokenizer.add_roles()
+        model.resize(tokenizer.vocab_size)
+    model.config.template = template if formats else model.config.template
+
+    if args.eval_only:
+        return report(model.eval(), tokenizer, conversations[2], template, args)
+    train_set, val_set = [], []
+    for examples, chats, texts in zip((train_set, val_set), conversations, documents):
+        kept, dropped = encode_all(chats, tokenizer, template, args.max_len)
+        examples += kept + (encode_documents(texts, tokenizer, args.max_len) if texts else [])
+        if dropped:
+            print(f"{dropped} conversations have nothing to learn within --max_len {args.max_len} and are left out")
+    if not train_set or not val_set:
+        raise UserError(f"no example is left to learn from; is --max_len {args.max_len} too small?")
+    lengths = [len(ids) for ids, _ in train_set]
+    weights = [int((targets != -100).sum()) for _, targets in train_set]
+    print(f"{len(train_set):,} examples to train on, {sum(lengths):,} tokens, {sum(weights) / sum(lengths):.0%} of them learned; "
+          f"{len(val_set):,} for validation. One of them, what is learned {'in green' if sys.stdout.isatty() else 'in [[ ]]'}:\n")
+    show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
+
+    small = sum(p.numel() for p in model.parameters()) < 2e7
+    args.lr = args.lr or (1e-3 if small else 5e-5) * (4 if args.lora else 1)
+    args.epochs = args.epochs or min(4, max(1, round(8000 / len(train_set))))
+    prompts = [messages[:-1] for messages in conversations[2][:3]]
+    if not args.resume:
+        args.before = [text for text, _, _ in answer_prompts(model, tokenizer, prompts, template, 60)]
+        if prompts:
+            show_answers("The untouched model, asked something held out:", prompts[0], {"before": args.before[0]})
+    print()
+    prepare_model(model, args)
+
+    def evaluate(model):
+        with autocast(args.device, args.compute):
+            sums, counts = example_losses(model, val_set[:500])
+        return {"val_loss": (sums.sum() / counts.sum()).item()}
+
+    train(model, train_set, lengths, weights, collate, sft_loss, evaluate,
+          lambda: gpt2.save(model, tokenizer, args.out), args)
+    gpt2.merge_lora(model)
+    gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors")  # the best, not the last
+    report(model, tokenizer, conversations[2], template, args, dict(zip(map(str, prompts), args.before)))
+
+
+def report(model, tokenizer, conversations, template, args, before={}):
+    """Evaluates on the test part, prints, and writes eval.json and responses.json."""
+    out = Path(args.out)
+    if conversations:
+        status("evaluating on the test part")
+        figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
+        for response in responses:
+            if text := before.get(str(response["prompt"])):
+                response["before"] = text
+                show_answers("Held out:", response["prompt"], {"before": text, "now": response["model"],
+                                                               "reference": response["reference"]})
+        print(f"\nOn {figures['conversations']} conversations that were not trained on:")
+        print("\n".join(f"  {name:>28}  {value:.3f}" for name, value in figures.items() if isinstance(value, float)))
+        for name, value in (("eval.json", figures), ("responses.json", responses)):
+            with gpt2.atomic_write(out / name) as f:
+                json.dump(value, f, indent=2, ensure_ascii=False)
+    (out / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
+    print(f"\nThe model is in {out}. Talk to it: python chat.py" + (f" --model {out}" if args.out != "out/sft" else ""))
+    if args.model == "gpt2-tiny":
+        print("The same with the real GPT-2 (downloads 548 MB): python finetune.py --model gpt2")
+
+
+if __name__ == "__main__":
+    gpt2.run(main)

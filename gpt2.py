@@ -1,0 +1,770 @@
+"""GPT-2 in plain PyTorch: the model, sampling, LoRA, the tokenizer, and the weights.
+
+    import gpt2
+    model, tokenizer = gpt2.load("gpt2")                       # downloads 548 MB once, checks the hash
+    ids = tokenizer.encode("Hello, my dog is a little")
+    for id in gpt2.generate(model, ids, max_new_tokens=20, temperature=0):
+        print(tokenizer.decode([id]), end="", flush=True)
+
+The names (wte, wpe, h, ln_1, c_attn, ...) are those of the released checkpoint, so that loading is copying.
+Shapes in the comments: B sequences, T tokens each, C channels, H heads of D = C / H channels, V vocabulary entries.
+
+Language Models are Unsupervised Multitask Learners (Radford et al., 2019); the architecture is that of
+Improving Language Understanding by Generative Pre-Training (2018), with the layer norms moved before the blocks.
+"""
+import contextlib
+import ctypes
+import hashlib
+import json
+import math
+import mmap
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+import tiktoken
+import tiktoken.load
+
+warnings.filterwarnings("ignore", "Failed to initialize NumPy")  # torch says so at import; nothing here needs NumPy
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class UserError(ValueError):
+    """Something the user can put right. The scripts print it on one line, without a traceback, and exit with 2."""
+
+
+def run(main):
+    """Runs the main of a script, so that what a user can put right ends in one line and exit code 2."""
+    try:
+        main()
+    except (UserError, OSError) as error:
+        status()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The model
+
+
+@dataclass
+class Config:
+    """The shape of a GPT-2. The first five have the names of config.json on the hub."""
+    vocab_size: int = 50257
+    n_positions: int = 1024
+    n_embd: int = 768
+    n_layer: int = 12
+    n_head: int = 12
+    layer_norm_epsilon: float = 1e-5
+    eos_token_id: int = 50256
+    dropout: float = 0.0
+    template: str = None  # how a conversation becomes text, "alpaca" or "chat"; None for a model that was never tuned
+
+
+class Conv1D(nn.Module):
+    """A linear layer whose weight is stored [in, out], as GPT-2's checkpoints have it."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        self.bias = nn.Parameter(torch.empty(n_out))
+
+    def forward(self, x):
+        return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
+
+
+class LayerCache:
+    """The keys and values one attention layer has computed; room for the whole context is taken once."""
+
+    def __init__(self, n_positions):
+        self.n_positions, self.length, self.k, self.v = n_positions, 0, None, None
+
+    def append(self, k, v):
+        """Takes k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, length, D)."""
+        if self.k is None:
+            B, H, _, D = k.shape
+            self.k, self.v = k.new_empty(B, H, self.n_positions, D), v.new_empty(B, H, self.n_positions, D)
+        start, self.length = self.length, self.length + k.size(2)
+        self.k[:, :, start:self.length], self.v[:, :, start:self.length] = k, v
+        return self.k[:, :, :self.length], self.v[:, :, :self.length]
+
+
+class Attention(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.n_head, self.dropout = config.n_head, config.dropout
+        self.c_attn = Conv1D(config.n_embd, 3 * config.n_embd)
+        self.c_proj = Conv1D(config.n_embd, config.n_embd)
+
+    def forward(self, x, mask=None, cache=None):
+        B, T, C = x.shape
+        q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        if cache is not None:
+            k, v = cache.append(k, v)  # (B, H, S, D), S = past + T
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and T > 1,
+                                           dropout_p=self.dropout if self.training else 0.0)  # (B, H, T, D)
+        return self.c_proj(y.transpose(1, 2).reshape(B, T, C))  # (B, T, C)
+
+
+class MLP(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.c_fc = Conv1D(config.n_embd, 4 * config.n_embd)
+        self.c_proj = Conv1D(4 * config.n_embd, config.n_embd)
+
+    def forward(self, x):
+        return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))  # (B, T, C) -> (B, T, 4C) -> (B, T, C)
+
+
+class Block(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attn = Attention(config)
+        self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x, mask=None, cache=None):
+        x = x + self.drop(self.attn(self.ln_1(x), mask, cache))
+        return x + self.drop(self.mlp(self.ln_2(x)))
+
+
+class GPT(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.wpe = nn.Embedding(config.n_positions, config.n_embd)
+        self.drop = nn.Dropout(config.dropout)
+        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+
+    def hidden(self, ids, positions=None, mask=None, cache=None):
+        """The last layer's output, before the head.
+
+        ids        (B, T) int64
+        positions  (T,) or (B, T) int64; by default they count on from the cache
+        mask       bool, broadcastable to (B, H, T, S), True where a token may look; causal by default
+        cache      a KVCache holding the S - T tokens that came before, or None
+        returns    (B, T, C)
+        """
+        past, T = cache.length if cache else 0, ids.size(1)
+        if past + T > self.config.n_positions:
+            raise ValueError(f"{past + T} tokens do not fit a context of {self.config.n_positions}")
+        if positions is None:
+            positions = torch.arange(past, past + T, device=ids.device)  # (T,)
+        if mask is None and past and T > 1:
+            mask = torch.arange(past + T, device=ids.device) <= positions[:, None]  # (T, S)
+        x = self.drop(self.wte(ids) + self.wpe(positions))  # (B, T, C)
+        for block, layer_cache in zip(self.h, cache.layers if cache else [None] * len(self.h)):
+            x = block(x, mask, layer_cache)
+        return self.ln_f(x)
+
+    def head(self, x):
+        """Logits (..., V) of hidden states (..., C). The output layer is the input embedding again ("tied")."""
+        return F.linear(x, self.wte.weight)
+
+    def forward(self, ids, positions=None, mask=None, cache=None):
+        """Logits (B, T, V) of ids (B, T); the other arguments are those of `hidden`."""
+        return self.head(self.hidden(ids, positions, mask, cache))
+
+    @torch.no_grad()
+    def init_weights(self):
+        """Fresh weights as in the paper's code: std 0.02, and smaller where a layer adds to the residual stream."""
+        for name, p in self.named_parameters():
+            if name.endswith("bias"):
+                p.zero_()
+            elif "ln_" in name:
+                p.fill_(1.0)
+            else:
+                p.normal_(std=0.02 / math.sqrt(2 * self.config.n_layer) if "c_proj" in name else 0.02)
+        return self
+
+    @torch.no_grad()
+    def resize(self, vocab_size):
+        """Appends rows to the embedding. They start at the mean of the old rows, which makes a new token unlikely
+        but not absurd, plus a little noise: LoRA freezes them, and equal rows could not be told apart."""
+        old = self.wte.weight
+        if (extra := vocab_size - old.size(0)) > 0:
+            noise = 0.02 * torch.randn(extra, old.size(1), generator=torch.Generator().manual_seed(0))
+            self.wte.weight = nn.Parameter(torch.cat([old, old.float().mean(0) + noise.to(old.device)]).to(old.dtype))
+            self.wte.num_embeddings = self.config.vocab_size = vocab_size
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Generation
+
+
+class KVCache:
+    """What the layers have computed for `ids`, so that only new tokens cost anything."""
+
+    def __init__(self, config):
+        self.layers = [LayerCache(config.n_positions) for _ in range(config.n_layer)]
+        self.ids = []
+
+    @property
+    def length(self):
+        return self.layers[-1].length  # the last layer's: a forward pass that was interrupted does not count
+
+    def truncate(self, length):
+        """Forgets all but the first `length` tokens."""
+        for layer in self.layers:
+            layer.length = length
+        self.ids = self.ids[:length]
+
+    def keep(self, rows):
+        """Keeps only these rows of the batch."""
+        for layer in self.layers:
+            layer.k, layer.v = layer.k[rows], layer.v[rows]
+
+
+def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
+    """Draws one id per row: logits (B, V) -> ids (B,).
+
+    temperature 0 takes the likeliest id. top_k keeps the k likeliest (0: all), top_p the fewest whose probabilities
+    reach p (nucleus sampling, Holtzman et al. 2019).
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    logits = logits.float() / temperature
+    if 0 < top_k < logits.size(-1):
+        logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -math.inf)
+    if top_p < 1:
+        probs, order = logits.softmax(-1).sort(descending=True)
+        beyond = probs.cumsum(-1) - probs >= top_p  # the mass before this id is enough already
+        logits = logits.masked_fill(beyond.scatter(-1, order, beyond), -math.inf)
+        logits.scatter_(-1, order[:, :1], logits.gather(-1, order[:, :1]).clamp(min=0))  # one id stays, even at top_p 0
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
+
+
+def generator_for(model, seed):
+    """A random generator on the model's device; None, torch's own, without a seed."""
+    return None if seed is None else torch.Generator(model.wte.weight.device).manual_seed(seed)
+
+
+@torch.inference_mode()
+def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, stop=None, seed=None, cache=None):
+    """Yields the ids that follow `ids`, one by one, until a stop id (not yielded) or max_new_tokens.
+
+    stop   ids that end the text; the model's <|endoftext|> by default
+    cache  a KVCache to go on from: what it shares with `ids` from the start is not computed again
+    Past the context the oldest quarter is dropped, again and again.
+    """
+    limit, device = model.config.n_positions, model.wte.weight.device
+    stop = (model.config.eos_token_id,) if stop is None else stop
+    generator = generator_for(model, seed)
+    cache = cache or KVCache(model.config)
+    ids = [int(id) for id in ids]
+    if not ids:
+        raise ValueError("generate needs at least one id to go on from")
+    for _ in range(max_new_tokens):
+        if len(ids) > limit:
+            ids = ids[-(limit - limit // 4):]
+        new = len(ids) - 1
+        if cache.ids != ids[:new] or cache.length != new:
+            shared = next((i for i, (a, b) in enumerate(zip(cache.ids, ids)) if a != b), min(len(cache.ids), new))
+            cache.truncate(new := min(shared, cache.length, new))
+        logits = model.head(model.hidden(torch.tensor([ids[new:]], device=device), cache=cache)[:, -1])  # (1, V)
+        cache.ids = list(ids)
+        next_id = sample(logits, temperature, top_k, top_p, generator).item()
+        if next_id in stop:
+            return
+        ids.append(next_id)
+        yield next_id
+
+
+@torch.inference_mode()
+def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top_p=1.0, stop=None, seed=None,
+                   batch_size=32):
+    """Answers many prompts (lists of ids) at once; returns a list of lists of new ids, without the stop id.
+
+    Prompts of like length share a batch, filled up on the left; a prompt too long for the context loses its head.
+    """
+    limit, device = model.config.n_positions, model.wte.weight.device
+    stop = (model.config.eos_token_id,) if stop is None else stop
+    generator = generator_for(model, seed)
+    max_new_tokens = min(max_new_tokens, limit - 1)
+    answers = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for start in range(0, len(order), batch_size):
+        alive = order[start:start + batch_size]  # the rows of the batch, as indices of prompts
+        rows = [prompts[i][-(limit - max_new_tokens):] for i in alive]
+        width = max(map(len, rows))
+        pad = torch.tensor([width - len(row) for row in rows], device=device)[:, None]  # (B, 1)
+        ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)  # (B, T)
+        cache = KVCache(model.config)
+        for _ in range(max_new_tokens):
+            query = torch.arange(cache.length, cache.length + ids.size(1), device=device)[:, None]  # (T, 1)
+            key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
+            # Nobody looks at the filling but the filling itself, which must see something: softmax of nothing is nan.
+            mask = (key <= query) & ((key >= pad[:, :, None]) | (query < pad[:, :, None]))  # (B, T, S)
+            hidden = model.hidden(ids, (query.T - pad).clamp(min=0), mask[:, None], cache)
+            next_ids = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator)  # (B,)
+            going = [row for row, id in enumerate(next_ids.tolist()) if id not in stop]
+            for row in going:
+                answers[alive[row]].append(next_ids[row].item())
+            if not going:
+                break
+            if len(going) < len(alive):
+                alive = [alive[row] for row in going]
+                cache.keep(going)
+                next_ids, pad = next_ids[going], pad[going]
+            ids = next_ids[:, None]
+    return answers
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2021)
+
+
+class LoRA(nn.Module):
+    """A frozen Conv1D plus a trained low-rank step: y = x W + b + (alpha / rank) x A B (equation 3)."""
+
+    def __init__(self, base, rank, alpha):
+        super().__init__()
+        n_in, n_out = base.weight.shape
+        self.base, self.scale, self.enabled = base, alpha / rank, True
+        self.A = nn.Parameter(torch.randn(n_in, rank, device=base.weight.device) / math.sqrt(n_in))
+        self.B = nn.Parameter(torch.zeros(rank, n_out, device=base.weight.device))  # zero: the start is the old model
+
+    def forward(self, x):
+        y = self.base(x)
+        return y + self.scale * (x @ self.A @ self.B) if self.enabled else y
+
+    def merged(self):
+        """The weight (in, out) of a plain Conv1D that computes the same."""
+        return self.base.weight + (self.scale * (self.A @ self.B)).to(self.base.weight.dtype)
+
+
+def lora_layers(model):
+    return [module for module in model.modules() if isinstance(module, LoRA)]
+
+
+def add_lora(model, rank, alpha, names=("c_attn", "c_proj")):
+    """Freezes the model and puts a LoRA around every layer with one of these names; returns the trainable count."""
+    model.requires_grad_(False)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if name in names and isinstance(child, Conv1D):
+                setattr(parent, name, LoRA(child, rank, alpha))
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+@torch.no_grad()
+def merge_lora(model):
+    """Adds every low-rank step to its weight and takes the LoRA layers out again."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoRA):
+                child.base.weight.copy_(child.merged())
+                setattr(parent, name, child.base)
+    model.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def lora_disabled(model):
+    """Inside, the model computes what it did before add_lora."""
+    for layer in lora_layers(model):
+        layer.enabled = False
+    try:
+        yield model
+    finally:
+        for layer in lora_layers(model):
+            layer.enabled = True
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The tokenizer
+
+EOT = "<|endoftext|>"
+ROLES = ("<|user|>", "<|assistant|>", "<|system|>")  # appended to the vocabulary by the chat template
+# Words with the space before them, numbers, punctuation, runs of spaces: merges never cross these borders.
+PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+
+
+def byte_letters():
+    """The letter that vocab.json writes for each byte: itself where printable, else the next one from 256 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [b for b in range(256) if b not in printable]
+    return {**{b: chr(b) for b in printable}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+
+
+class Tokenizer:
+    """GPT-2's byte-level BPE, by tiktoken, from the text of a vocab.json and a merges.txt.
+
+    encode takes any text and never yields a special id; special ids (`tokenizer.special[name]`, `tokenizer.eot`)
+    are put in by the code that builds a prompt, so that typed text can't forge them.
+    """
+
+    def __init__(self, vocab_json, merges_txt):
+        self.vocab_json, self.merges_txt = vocab_json, merges_txt
+        byte_of = {letter: b for b, letter in byte_letters().items()}
+        vocab = json.loads(vocab_json)
+        merges = [line.split(" ") for line in merges_txt.split("\n") if line and not line.startswith("#version")]
+        names = [*byte_of, *(a + b for a, b in merges)]  # tiktoken merges in the order of the ids
+        if any(name not in vocab for name in names) or [vocab[n] for n in names[256:]] != list(range(256, len(names))):
+            raise UserError("the vocabulary is not laid out like GPT-2's: 256 bytes, then one id per merge, in order")
+        ranks = {bytes(byte_of[letter] for letter in name): vocab[name] for name in names}
+        self.special = {EOT: vocab.get(EOT, len(ranks))}
+        self.bpe = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=self.special)
+        self.pieces = {id: piece for piece, id in ranks.items()}
+
+    @property
+    def eot(self):
+        return self.special[EOT]
+
+    @property
+    def vocab_size(self):
+        return max(max(self.special.values()) + 1, len(self.pieces))
+
+    def add_roles(self):
+        """Appends the three role tokens."""
+        if ROLES[0] not in self.special:
+            self.special.update(zip(ROLES, range(self.vocab_size, self.vocab_size + len(ROLES))))
+
+    def encode(self, text):
+        # A lone surrogate, half of an emoji in a broken file, is no text: it becomes the replacement character.
+        return self.bpe.encode_ordinary(text.encode("utf-8", "replace").decode("utf-8", "replace"))
+
+    def decode_bytes(self, ids):
+        names = {id: name.encode() for name, id in self.special.items()}
+        return b"".join(self.pieces.get(id) or names.get(id, b"") for id in ids)
+
+    def decode(self, ids):
+        """The text of ids. An id can be half of a character: for a stream, feed decode_bytes to a utf-8 decoder."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Files: written whole or not at all, and safetensors
+
+
+def status(line="", done=False):
+    """A line on stderr that the next one overwrites; where stderr is no terminal, only the last (done) is printed."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r\x1b[K{line if done else line[:width]}", end="\n" if done and line else "", file=sys.stderr, flush=True)
+    elif done and line:
+        print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def atomic_write(path, mode="w"):
+    """Opens a temporary file that takes the place of `path` when all went well, and vanishes when not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())  # else a power cut can leave the new name on an empty file
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool, "U8": torch.uint8,
+          "I64": torch.int64}
+
+
+def read_safetensors(path):
+    """{name: tensor}, views of a private memory map: bytes are read from the disk when they are used.
+
+    The format: 8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, the data.
+    """
+    def bad(what):
+        return UserError(f"{path} is not a good safetensors file: {what}")
+    with open(path, "rb") as f:
+        size, start = os.fstat(f.fileno()).st_size, 8 + int.from_bytes(f.read(8), "little")
+        if size < 8 or start > size:
+            raise bad(f"its {size:,} bytes end before its header does (cut short, or another format)")
+        try:
+            header = json.loads(f.read(start - 8))
+            header.pop("__metadata__", None)
+            entries = [(*e["data_offsets"], name, DTYPES[e["dtype"]], e["shape"]) for name, e in header.items()]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise bad(f"its header can't be read ({error!r})") from None
+        data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
+    tensors, end = {}, 0
+    for begin, stop, name, dtype, shape in sorted(entries):
+        count = math.prod(shape)
+        if begin != end or stop - begin != count * dtype.itemsize or start + stop > size:
+            raise bad(f"tensor {name} claims bytes {begin} to {stop}, which don't fit its shape {shape} or the file")
+        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin) if count else torch.empty(0)
+        tensors[name], end = flat.view(shape), stop
+    return tensors
+
+
+def write_safetensors(tensors, path):
+    """Writes {name: tensor or function that makes it}, one at a time, in the format that read_safetensors describes."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name, (dtype, shape, _) in tensors.items():
+        begin, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": names[dtype], "shape": list(shape), "data_offsets": [begin, end]}
+    header = json.dumps(header).encode()
+    header += b" " * (-len(header) % 8)
+    with atomic_write(path, "wb") as f:
+        f.write(len(header).to_bytes(8, "little") + header)
+        for _, _, make in tensors.values():
+            tensor = make().detach().cpu().contiguous()
+            f.write((ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr()))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Download
+
+
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while chunk := f.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def receive(r, partial, start, name):
+    """Writes the body of an answer behind the first `start` bytes of partial, with a progress line."""
+    length = None if "Content-Encoding" in r.headers else r.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    size, began, shown = start, time.monotonic(), 0.0
+    with open(partial, "r+b" if start else "wb") as f:
+        f.seek(start)
+        for chunk in r.iter_content(1 << 20):
+            f.write(chunk)
+            size += len(chunk)
+            if (now := time.monotonic()) - shown > 0.2:
+                shown, rate = now, (size - start) / (now - began + 1e-9)
+                left = f" of {total / 1e6:,.1f} MB, {(total - size) / rate:,.0f} s left" if total else " MB"
+                status(f"{name}: {size / 1e6:,.1f}{left} ({rate / 1e6:.1f} MB/s)")
+    if total and size < total:
+        raise requests.ConnectionError(f"{total - size:,} bytes are missing")
+
+
+def check_answer(r, have):
+    """Passes an answer that carries the file, raises OSError for one worth another try, UserError for the others."""
+    if r.status_code == 429 or r.status_code >= 500:
+        error = requests.HTTPError(f"{r.status_code} {r.reason}")
+        error.wait = int(seconds) if (seconds := r.headers.get("Retry-After", "")).isdigit() else None
+        raise error
+    if r.status_code not in (200, 206) and not (r.status_code == 416 and have):
+        raise UserError(f"{r.url} answered {r.status_code} {r.reason}: check the name, and that the file is public")
+    if "text/html" in r.headers.get("Content-Type", ""):
+        raise UserError(f"{r.url} sent a web page instead of the file: is there a login or a proxy in between?")
+
+
+def download(url, path, sha256=None):
+    """Fetches url to the file `path`, which appears only when complete and, where its sha256 is known, verified.
+
+    What arrived before a failure stays in path.partial and is not fetched again. Dropped connections, 429 and 5xx are
+    tried again, five times without progress, waiting longer each time; then, and for any other refusal or a wrong
+    hash, UserError. Without sha256 the hash that the Hugging Face hub sends along is used, where there is one.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    resumed, failures = partial.exists(), 0
+    while True:
+        have = partial.stat().st_size if partial.exists() else 0
+        try:
+            with requests.get(url, headers={"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})},
+                              stream=True, timeout=(10, 60)) as r:
+                check_answer(r, have)
+                for answer in (*r.history, r):
+                    linked = re.fullmatch('"?([0-9a-f]{64})"?', answer.headers.get("X-Linked-Etag", ""))
+                    sha256 = sha256 or (linked and linked[1])
+                if resumed and not sha256:  # nothing could tell whether that beginning is of this version
+                    resumed = False
+                    partial.unlink()
+                    continue
+                if r.status_code != 416:  # 416: all of it is here already
+                    receive(r, partial, have if r.status_code == 206 else 0, path.name)
+        except requests.TooManyRedirects:
+            raise UserError(f"{url} redirects in a circle") from None
+        except (requests.RequestException, ConnectionError) as error:
+            failures = 0 if partial.exists() and partial.stat().st_size > have else failures + 1
+            if failures > 4 or isinstance(error, requests.exceptions.InvalidURL):
+                raise UserError(f"can't download {url} ({type(error).__name__}: {str(error)[:150]}). "
+                                f"Try again later, or put the file at {path} yourself") from None
+            wait = getattr(error, "wait", None) or 0.5 * 2 ** failures
+            status(f"{path.name}: {type(error).__name__}, trying again in {wait:.0f} s")
+            time.sleep(wait)
+            continue
+        status()
+        if not sha256 or sha256_of(partial) == sha256:
+            break
+        partial.unlink()
+        if not resumed:
+            raise UserError(f"{url}: what arrived is not the expected file (wrong sha256), so it was thrown away")
+        resumed = False
+    os.replace(partial, path)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Load and save
+
+TINY = Path(__file__).resolve().parent / "data" / "tiny"
+PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, shape)
+    "gpt2": ("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+             "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707", dict(n_layer=12, n_head=12, n_embd=768)),
+    "gpt2-medium": ("openai-community/gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
+                    "fc5a354a19255ad494f3d71549390baca1ccf61d1d822b9408971705c687c9cd", dict(n_layer=24, n_head=16, n_embd=1024)),
+    "gpt2-large": ("openai-community/gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519",
+                   "5f47f3e12f91cd33b662ce7e433b6150ad5512b5884a2cee961b50e9c3bbebce", dict(n_layer=36, n_head=20, n_embd=1280)),
+    "gpt2-xl": ("openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2",
+                "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a", dict(n_layer=48, n_head=25, n_embd=1600)),
+}
+
+
+def fetch(repo, revision, name, sha256=None):
+    """The path of a file of a hub repository, downloaded if need be into the cache that transformers uses too."""
+    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser() / f"models--{repo.replace('/', '--')}"
+    ref = cache / "refs" / revision  # holds the commit that a name such as "main" stood for
+    path = cache / "snapshots" / (ref.read_text().strip() if ref.is_file() else revision) / name
+    if not path.exists():
+        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        try:
+            download(f"{endpoint}/{repo}/resolve/{revision}/{name}", path, sha256)
+        except UserError as error:
+            raise UserError(f"{error} (offline? --model gpt2-tiny needs no network)") from None
+    return path
+
+
+def gpt2_vocabulary():
+    """The text of GPT-2's vocab.json and merges.txt: tiktoken's copy, or the hub's, which is the same to the byte."""
+    host = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
+    hashes = {"encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+              "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"}
+    try:
+        return [tiktoken.load.read_file_cached(host + name, sha256).decode() for name, sha256 in hashes.items()]
+    except requests.RequestException:
+        return [fetch(*PRESETS["gpt2"][:2], name, sha256).read_text(encoding="utf-8")
+                for name, sha256 in zip(("vocab.json", "merges.txt"), hashes.values())]
+
+
+def read_config(path):
+    """The Config in a config.json; UserError where it describes something that this GPT-2 is not."""
+    try:
+        raw = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
+        shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} can't be read: {error}") from None
+    expected = {"model_type": ("gpt2",), "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+                "n_inner": (None, 4 * config.n_embd), "scale_attn_weights": (True,),
+                "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
+    for key, allowed in expected.items():
+        if raw.get(key, allowed[0]) not in allowed:
+            raise UserError(f"{path}: {key} is {raw[key]!r}; only {' or '.join(map(str, allowed))} is GPT-2 as known here")
+    if not all(isinstance(n, int) and n > 0 for n in shape) or config.n_embd % config.n_head:
+        raise UserError(f"{path}: {config} is no possible shape")
+    return config
+
+
+def load_weights(model, path):
+    """Copies a checkpoint into the model: with or without the prefix "transformer.", masks and the tied head skipped."""
+    tensors = {name.removeprefix("transformer."): t for name, t in read_safetensors(path).items()}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name not in tensors:
+                raise UserError(f"{path} has no tensor {name}")
+            if tensors[name].shape != p.shape:
+                raise UserError(f"{path}: {name} has shape {list(tensors[name].shape)}, config.json says {list(p.shape)}")
+            p.copy_(tensors.pop(name))
+    extra = [name for name in tensors if not re.fullmatch(r"lm_head\.weight|h\.\d+\.attn\.(masked_)?bias", name)]
+    if extra:
+        raise UserError(f"{path} has tensors that no GPT-2 of {model.config.n_layer} layers has: {', '.join(extra[:3])}")
+
+
+def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
+    """The model and its tokenizer: (GPT, Tokenizer).
+
+    name_or_path  gpt2-tiny (in this repo), gpt2, gpt2-medium, gpt2-large, gpt2-xl, owner/repo on the Hugging Face hub,
+                  or a folder with config.json and model.safetensors
+    weights       False leaves the weights random: a model to train from scratch
+    """
+    name = str(name_or_path)
+    folder = TINY if name == "gpt2-tiny" else Path(name).expanduser()
+    if name in PRESETS:
+        repo, revision, sha256, shape = PRESETS[name]
+        config, checkpoint, vocabulary = Config(**shape), lambda: fetch(repo, revision, "model.safetensors", sha256), None
+    elif folder.is_dir():
+        config, checkpoint = read_config(folder / "config.json"), lambda: folder / "model.safetensors"
+        vocabulary = [folder / "vocab.json", folder / "merges.txt"] if (folder / "vocab.json").exists() else None
+    elif re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        config, checkpoint = read_config(fetch(name, "main", "config.json")), lambda: fetch(name, "main", "model.safetensors")
+        vocabulary = [fetch(name, "main", "vocab.json"), fetch(name, "main", "merges.txt")]
+    else:
+        raise UserError(f"no model {name!r}: give gpt2-tiny, {', '.join(PRESETS)}, owner/repo, or an existing folder")
+
+    try:
+        texts = [path.read_text(encoding="utf-8") for path in vocabulary] if vocabulary else gpt2_vocabulary()
+        tokenizer = Tokenizer(*texts)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the vocabulary of {name} can't be read: {error}") from None
+    if config.template == "chat":
+        tokenizer.add_roles()
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(f"{name}: the vocabulary has {tokenizer.vocab_size} entries, the model only {config.vocab_size} rows")
+    config.eos_token_id = tokenizer.eot
+
+    with torch.device("meta"):  # no memory yet, and no time spent on random numbers
+        model = GPT(config)
+    model = model.to(dtype).to_empty(device=device)
+    if weights:
+        path = checkpoint()
+        if not path.exists():
+            raise UserError(f"{path} does not exist (weights are read from safetensors only, never from a pickle)")
+        load_weights(model, path)
+    else:
+        model.init_weights()
+    return model.eval(), tokenizer
+
+
+# The same conversations as in finetune.py, in the language (Jinja) that transformers and other programs read.
+CHAT_TEMPLATES = {"chat": "TODO", "alpaca": "TODO"}
+
+
+def save(model, tokenizer, folder):
+    """Writes a folder that `load` and transformers open. LoRA layers are written merged; the model stays as it is."""
+    config, folder = model.config, Path(folder)
+    dtype = str(model.wte.weight.dtype).removeprefix("torch.")
+    special = {id: name for name, id in tokenizer.special.items()}
+    texts = {
+        "config.json": dict(
+            model_type="gpt2", architectures=["GPT2LMHeadModel"], activation_function="gelu_new", dtype=dtype,
+            bos_token_id=tokenizer.eot, resid_pdrop=config.dropout, attn_pdrop=config.dropout, embd_pdrop=config.dropout,
+            **{key: value for key, value in vars(config).items() if key != "dropout"}),
+        "tokenizer_config.json": dict(
+            tokenizer_class="GPT2Tokenizer", model_max_length=config.n_positions, add_prefix_space=False,
+            bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, clean_up_tokenization_spaces=False,
+            added_tokens_decoder={str(id): dict(content=name, special=True, normalized=False, lstrip=False, rstrip=False,
+                                                single_word=False) for id, name in special.items()},
+            **({"chat_template": CHAT_TEMPLATES[config.template]} if config.template else {})),
+        "vocab.json": tokenizer.vocab_json,
+        "merges.txt": tokenizer.merges_txt,
+    }
+    for name, text in texts.items():
+        with atomic_write(folder / name) as f:
+            f.write(text if isinstance(text, str) else json.dumps(text, indent=2) + "\n")
+    lora = {f"{name}.weight": layer for name, layer in model.named_modules() if isinstance(layer, LoRA)}
+    tensors = {}
+    for name, p in model.state_dict().items():
+        name = name.replace(".base.", ".")
+        if not re.search(r"\.[AB]$", name):
+            make = lora[name].merged if name in lora else lambda p=p: p
+            tensors[name] = (p.dtype, tuple(p.shape), make)
+    write_safetensors(tensors, folder / "model.safetensors")
