@@ -123,22 +123,22 @@ ROLES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assist
 
 def tidy(turns):
     """Messages from (role, text) pairs: roles by one name each, spaces around the text cut, neighbours of one role
-    joined, and what no assistant answers cut from the end. ValueError where that makes no conversation."""
+    joined, and what no assistant answers cut from the end. [] where no assistant says anything, or a text is empty."""
     messages = []
     for role, text in turns:
         role = ROLES.get(role, role)
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"the {role} message is {'empty' if isinstance(text, str) else 'no text'}")
+        if not isinstance(text, str):
+            raise ValueError(f"the text of a message is {type(text).__name__}, not a string")
         if role not in ("user", "assistant", "system") or (role == "system" and messages):
-            raise ValueError(f"role {role!r}: user, assistant, or system in the first place are known")
+            raise ValueError(f"role {role!r}: user and assistant are known, and system in the first place")
+        if not text.strip():
+            return []
         if messages and messages[-1]["role"] == role:
             messages[-1]["content"] += "\n" + text.strip()
         else:
             messages.append({"role": role, "content": text.strip()})
     while messages and messages[-1]["role"] != "assistant":
         messages.pop()
-    if not messages:
-        raise ValueError("no assistant says anything")
     return messages
 
 
@@ -172,7 +172,7 @@ def read_records(path):
 
 def read_file(path):
     """(name of the format, list of conversations) of a file; UserError names the first record that is not right."""
-    formats, conversations = collections.Counter(), []
+    formats, conversations, empty = collections.Counter(), [], 0
     for where, record in read_records(path):
         try:
             if isinstance(record, dict) and (key := next((key for key in FORMATS if key in record), None)):
@@ -184,14 +184,19 @@ def read_file(path):
                 record = record if isinstance(record, tuple) else tuple(record.items())
             else:
                 raise ValueError(f"a record is an object with {', '.join(FORMATS)} or two names, not {type(record).__name__}")
-            conversations.append(tidy(reader(record)))
-            formats[name] += 1
+            if messages := tidy(reader(record)):
+                conversations.append(messages)
+                formats[name] += 1
+            else:
+                empty += 1
         except KeyError as error:
             raise UserError(f"{where}: field {error} is missing") from None
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{where}: {error}") from None
+    if empty:
+        print(f"{path}: {empty} records without an answer, or with an empty message, are left out")
     if not conversations:
-        raise UserError(f"{path} holds no record")
+        raise UserError(f"{path} holds no record to learn from")
     return " and ".join(formats), conversations
 
 
@@ -351,13 +356,14 @@ COLUMNS = ("step", "epoch", "tokens", "seconds", "loss", "lr", "val_loss")  # to
 
 
 def describe(row, steps):
-    """A row of log.csv for the eye."""
-    left = row["seconds"] / max(1, row["step"]) * (steps - row["step"])
-    speed = f"{row['tokens'] / row['seconds']:,.0f} tok/s, {left // 60:.0f}m{left % 60:02.0f}s left" if row["step"] else ""
-    figures = {name: value for name, value in row.items() if name not in COLUMNS[:6] and value is not None}
-    parts = [f"step {row['step']}/{steps}", *([f"loss {row['loss']:.4f}"] if row["step"] else []),
-             *(f"{name} {value:.4f}" for name, value in figures.items()), f"lr {row['lr']:.1e}", speed]
-    return " | ".join(part for part in parts if part)
+    """A row of log.csv for the eye: where the run is and, after an evaluation, what it found."""
+    parts = [f"step {row['step']}/{steps}"]
+    if row["step"]:
+        left = row["seconds"] / row["step"] * (steps - row["step"])
+        parts += [f"loss {row['loss']:.4f}", f"lr {row['lr']:.1e}", f"{row['tokens'] / row['seconds']:,.0f} tok/s",
+                  f"{left // 60:.0f}m{left % 60:02.0f}s left"]
+    found = [f"{name} {value:.4g}" for name, value in row.items() if name.startswith("val_")]
+    return " | ".join(parts + found[:1]) + "".join(f"\n    {', '.join(found[i:i + 4])}" for i in range(1, len(found), 4))
 
 
 def read_state(out):
@@ -365,10 +371,11 @@ def read_state(out):
     try:
         return torch.load(Path(out) / "training_state.pt", map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"nothing to resume in {out}: {error}") from None
+        raise UserError(f"nothing to resume in {out}, start it without --resume ({error})") from None
 
 
-def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_best, args, columns=COLUMNS):
+def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_best, args,
+          columns=COLUMNS, panels=({"training": "loss", "validation": "val_loss"},)):
     """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
 
     examples    what collate makes batches of; lengths and weights hold a number for each: its tokens, and its share
@@ -376,7 +383,8 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
     loss_fn     (model, batch) -> (summed loss, {name: summed figure})
     evaluate    model -> {"val_loss": ..., further figures}
     save_best   called when val_loss is lower than ever before
-    args        epochs, lr, batch_size, grad_accum, ...: see the flags in main
+    args        epochs, lr, batch_size, grad_accum, ...: see add_flags
+    panels      what loss.svg shows: {label: column} for each panel
 
     A step's loss is the mean over all its micro-batches together, so that grad_accum changes memory and nothing else.
     With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights.
@@ -424,6 +432,7 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
         figures = evaluated()
         best, rows = figures["val_loss"], [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **figures)]
         save_best()  # the model as it is: from now on the run folder can always be loaded
+        save_state()
         print(describe(rows[0], steps), flush=True)
     with gpt2.atomic_write(out / "log.csv") as f:  # without the steps that a killed run took after its last save
         writer = csv.DictWriter(f, columns, lineterminator="\n")
@@ -473,7 +482,7 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
             f.flush()
             if "val_loss" in row or signals:
                 save_state()
-                draw(rows, out / "loss.svg")
+                draw(rows, out / "loss.svg", panels)
             else:
                 status(describe(row, steps))
     status()
@@ -539,7 +548,7 @@ def answer_prompts(model, tokenizer, prompts, template, max_new_tokens=120, **sa
     room = model.config.n_positions - max_new_tokens
     max_new_tokens = max_new_tokens if room > max_new_tokens else model.config.n_positions // 2
     ids = [encode_prompt(messages, tokenizer, template, model.config.n_positions - max_new_tokens)[0] for messages in prompts]
-    answers = gpt2.generate_batch(model, ids, max_new_tokens, **sampling)
+    answers = gpt2.generate_batch(model, ids, max_new_tokens, stop=tuple(tokenizer.special.values()), **sampling)
     return [(tokenizer.decode(answer).strip(), answer, len(answer) < max_new_tokens) for answer in answers]
 
 
@@ -567,7 +576,7 @@ def evaluate_chat(model, tokenizer, conversations, template, args):
 # The picture of the loss
 
 
-def draw(rows, path, panels=({"training": "loss", "validation": "val_loss"},)):
+def draw(rows, path, panels):
     """Writes rows of log.csv as an SVG picture, one panel for each {label: column}; training curves are smoothed."""
     colors, width, height = ("#9aa5b1", "#d9480f", "#1c7ed6", "#2b8a3e"), 720, 260
     parts = []
@@ -645,6 +654,12 @@ def add_flags(parser, batch_size, weight_decay):
     add("--wandb", action="store_true", help="log to Weights & Biases as well (pip install wandb)")
 
 
+def newest_run(without=""):
+    """The folder under out/ whose model was written last, of those that lack the file `without`; else gpt2-tiny."""
+    runs = [path for path in Path("out").glob("*/model.safetensors") if not (without and (path.parent / without).exists())]
+    return str(max(runs, key=lambda path: path.stat().st_mtime).parent) if runs else "gpt2-tiny"
+
+
 def start_run(args):
     """Checks and completes the settings: seeds, device, arithmetic, and the folder of the run. An older run there is
     moved aside, unless this one goes on with it."""
@@ -687,7 +702,7 @@ def prepare_model(model, args):
 def show_example(example, tokenizer):
     """Prints an example with what is learned in green, or between brackets where there is no color."""
     on, off = ("\x1b[32m", "\x1b[0m") if sys.stdout.isatty() else ("[[", "]]")
-    ids, targets = (t.tolist() for t in example)
+    ids, targets = (t[:200].tolist() for t in example)
     tokens = zip([*ids, targets[-1]], [False, *(target != -100 for target in targets)])
     for learned, run in itertools.groupby(tokens, key=lambda token: token[1]):
         text = tokenizer.decode([id for id, _ in run])
@@ -738,6 +753,7 @@ def main():
         model.resize(tokenizer.vocab_size)
     model.config.template = template if formats else model.config.template
 
+    model.config.base = model.config.base or args.model
     if args.eval_only:
         return report(model.eval(), tokenizer, conversations[2], template, args)
     train_set, val_set = [], []

@@ -69,6 +69,7 @@ class Config:
     eos_token_id: int = 50256
     dropout: float = 0.0
     template: str = None  # how a conversation becomes text, "alpaca" or "chat"; None for a model that was never tuned
+    base: str = None  # the model that it was made from
 
 
 class Conv1D(nn.Module):
@@ -160,9 +161,9 @@ class GPT(nn.Module):
         returns    (B, T, C)
         """
         past, T = cache.length if cache else 0, ids.size(1)
-        if past + T > self.config.n_positions:
-            raise ValueError(f"{past + T} tokens do not fit a context of {self.config.n_positions}")
         if positions is None:
+            if past + T > self.config.n_positions:
+                raise ValueError(f"{past + T} tokens do not fit a context of {self.config.n_positions}")
             positions = torch.arange(past, past + T, device=ids.device)  # (T,)
         if mask is None and past and T > 1:
             mask = torch.arange(past + T, device=ids.device) <= positions[:, None]  # (T, S)
@@ -464,7 +465,7 @@ def atomic_write(path, mode="w"):
     """Opens a temporary file that takes the place of `path` when all went well, and vanishes when not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as f:
             yield f
@@ -735,7 +736,17 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
 
 
 # The same conversations as in finetune.py, in the language (Jinja) that transformers and other programs read.
-CHAT_TEMPLATES = {"chat": "TODO", "alpaca": "TODO"}
+CHAT_TEMPLATES = {
+    "chat": "{% for m in messages %}<|{{ m.role }}|>{{ m.content | replace('\n\n### Input:\n', '\n\n') }}"
+            "{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "alpaca": "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% set turns = messages[1:] %}{% else %}"
+              "{% set turns = messages %}Below is an instruction that describes a task{% if '\n\n### Input:\n' in messages[0].content %}"
+              ", paired with an input that provides further context{% endif %}. Write a response that appropriately "
+              "completes the request.{% endif %}{% for m in turns %}{% if m.role == 'user' %}{{ '\n\n### Instruction:\n' + m.content }}"
+              "{% else %}{{ '\n\n### Response:\n' + m.content }}<|endoftext|>{% endif %}{% endfor %}"
+              "{% if add_generation_prompt %}{{ '\n\n### Response:\n' }}{% endif %}",
+}
 
 
 def save(model, tokenizer, folder):

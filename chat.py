@@ -1,0 +1,250 @@
+"""Talk to a model in the terminal.
+
+    python chat.py                                # the newest run in out/
+    python chat.py --model gpt2                   # any model that finetune.py takes
+    python chat.py --prompt "Name three fruits."  # one answer, for scripts; --stats adds the speed
+    python chat.py --compare out/sft out/dpo      # each message is answered by both
+    python chat.py --ab                           # pick the better of two replies: data for dpo.py
+"""
+import argparse
+import codecs
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import gpt2
+from finetune import encode_prompt, newest_run, positive
+from gpt2 import UserError
+import torch
+
+HELP = """\
+/reset            forget the conversation        /undo        take back the last message and its reply
+/retry            another reply                  /set K V     temperature, top_k, top_p or max_new_tokens
+/save FILE        write the conversation, in the form finetune.py reads
+/ab               from now on two replies to pick from, saved for dpo.py; again: off
+/stats            speed of the last reply        /help, /quit (or Ctrl-D); Ctrl-C stops a reply and keeps it"""
+
+
+def stream_text(ids, tokenizer, stop="\n\n### "):
+    """The text of a stream of ids in pieces of whole characters, up to `stop`: the heading with which a model that
+    learned the alpaca template would go on to speak for the user. Control characters are left out."""
+    decoder, held = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    for id in ids:
+        held += re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", decoder.decode(tokenizer.decode_bytes([id])))
+        text, found, _ = held.partition(stop)
+        keep = 0 if found else max(n for n in range(len(stop)) if held.endswith(stop[:n]))  # it may begin here
+        held = text[len(text) - keep:]
+        yield text[:len(text) - keep]
+        if found:
+            return
+    yield held + decoder.decode(b"", final=True)
+
+
+class Conversation:
+    """A model and what was said so far. The cache lives as long, so that only new text is computed."""
+
+    def __init__(self, name, args):
+        self.name, self.device = name, args.device
+        self.model, self.tokenizer = gpt2.load(name, args.device, args.dtype)
+        self.template = self.model.config.template or "alpaca"
+        self.settings = dict(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p,
+                             max_new_tokens=min(args.max_new_tokens, self.model.config.n_positions // 2))
+        self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0
+        self.cache = gpt2.KVCache(self.model.config)
+        self.opening = [{"role": "system", "content": args.system}] if args.system else []
+        self.messages = list(self.opening)
+
+    def reply(self):
+        """Streams an answer to the last message, piece by piece, and adds it to the conversation, a part of it too."""
+        limit = self.model.config.n_positions - self.settings["max_new_tokens"]
+        prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, limit)
+        start, first, count, said = time.perf_counter(), None, 0, ""
+        def counted(ids):
+            nonlocal first, count
+            for id in ids:
+                count, first = count + 1, first or time.perf_counter()
+                yield id
+        ids = gpt2.generate(self.model, prompt, stop=tuple(self.tokenizer.special.values()), cache=self.cache,
+                            seed=None if self.seed is None else self.seed + self.replies, **self.settings)
+        self.replies += 1
+        try:
+            for piece in stream_text(counted(ids), self.tokenizer):
+                said += piece
+                yield piece
+        finally:  # also when the reader stops listening
+            self.messages.append({"role": "assistant", "content": said})
+            if first:
+                speed = (count - 1) / max(time.perf_counter() - first, 1e-9)
+                self.stats = (f"{len(prompt)} tokens of prompt, first token after {first - start:.2f} s, "
+                              f"{count} tokens, {speed:.1f} tokens/s")
+
+    def say(self, text):
+        self.messages.append({"role": "user", "content": text})
+
+    def undo(self):
+        """Takes back the last message of the user and all behind it; returns its text, None where there is none."""
+        while len(self.messages) > len(self.opening):
+            if (message := self.messages.pop())["role"] == "user":
+                return message["content"]
+
+
+def show(conversation, name=""):
+    """Prints a reply while it is made; Ctrl-C ends it."""
+    print(name, end="", flush=True)
+    with contextlib.closing(conversation.reply()) as pieces:
+        try:
+            for piece in pieces:
+                print(piece, end="", flush=True)
+        except KeyboardInterrupt:
+            print(" [stopped]", end="")
+    print(flush=True)
+    if conversation.dropped:
+        print(f"[the oldest {conversation.dropped} messages no longer fit the context and were left out]", file=sys.stderr)
+
+
+def append_json(record, path):
+    """Adds one line to a .jsonl file, in a single write, so that a crash or a second chat can't tear it."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as f:
+        f.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def pick(conversation, path):
+    """Shows two replies and asks for the better one; the pick goes to the preferences file `path`."""
+    prompt, replies = list(conversation.messages), []
+    for number in ("1", "2"):
+        conversation.messages = list(prompt)
+        show(conversation, f"{number}> ")
+        replies.append(conversation.messages[-1]["content"].strip())
+    choice = ""
+    while choice not in ("1", "2", "b", "s"):
+        choice = input("[which is better? 1, 2, b: both bad, s: skip] ").strip().lower()[:1]
+    if choice in "12":
+        chosen, rejected = replies if choice == "1" else replies[::-1]
+        if all(replies) and chosen != rejected:
+            append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
+            print(f"[saved in {path}]")
+        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}]
+    elif choice == "b":
+        conversation.messages = prompt
+        conversation.undo()
+        print("[both forgotten, and your message with them]")
+
+
+def command(line, conversations, args):
+    """Carries out a /command."""
+    name, *rest = line.split(maxsplit=2)
+    talk = conversations[0]
+    if name == "/reset":
+        for conversation in conversations:
+            conversation.messages = list(conversation.opening)
+        print("[a new conversation]")
+    elif name == "/undo":
+        undone = [conversation.undo() for conversation in conversations]
+        print(f"[taken back: {undone[0]}]" if undone[0] else "[nothing to take back]")
+    elif name == "/retry":
+        if text := [conversation.undo() for conversation in conversations][0]:
+            answer(text, conversations, args)
+        else:
+            print("[nothing to try again]")
+    elif name == "/set" and len(rest) == 2 and rest[0] in talk.settings:
+        try:
+            value = type(talk.settings[rest[0]])(rest[1])
+            if not 0 <= value < float("inf") or (rest[0] == "max_new_tokens" and not 0 < value <= talk.model.config.n_positions // 2):
+                raise ValueError
+        except ValueError:
+            return print(f"[{rest[1]} is no value for {rest[0]}]")
+        for conversation in conversations:
+            conversation.settings[rest[0]] = value
+        print(f"[{rest[0]} is {value}]")
+    elif name == "/set":
+        print("[" + ", ".join(f"{key} {value}" for key, value in talk.settings.items()) + "; change one: /set temperature 0.8]")
+    elif name == "/save" and rest:
+        path = Path(line.split(maxsplit=1)[1]).expanduser()
+        with gpt2.atomic_write(path) as f:
+            json.dump([{"messages": conversation.messages} for conversation in conversations], f, indent=1, ensure_ascii=False)
+        print(f"[saved in {path}]")
+    elif name == "/ab":
+        args.ab = not args.ab
+        print(f"[two replies to pick from: {'on' if args.ab else 'off'}]")
+    elif name == "/stats":
+        print("\n".join(f"[{conversation.stats}]" for conversation in conversations))
+    else:
+        print(HELP)
+
+
+def answer(text, conversations, args):
+    """Has every conversation answer a message of the user."""
+    for conversation in conversations:
+        conversation.say(text)
+        if args.ab:
+            pick(conversation, args.preferences)
+        else:
+            show(conversation, f"{conversation.name}> " if len(conversations) > 1 else "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Talk to a model in the terminal.",
+                                     epilog='example: python chat.py --prompt "Name three fruits." --stats')
+    add = parser.add_argument
+    add("--model", help="a folder or a name as for finetune.py (default: the newest run in out/, else gpt2-tiny)")
+    add("--compare", nargs=2, metavar="MODEL", help="two models; each message is answered by both")
+    add("--prompt", help="answer this one message and leave")
+    add("--system", help="a system message before the conversation")
+    add("--ab", action="store_true", help="two replies to each message; your pick goes to --preferences")
+    add("--preferences", default="out/preferences.jsonl", help="the file for the picks, which dpo.py --data reads (%(default)s)")
+    add("--stats", action="store_true", help="print the speed of each reply on stderr")
+    add("--temperature", type=float, default=0.7, help="0: always the likeliest token; higher: more varied (%(default)s)")
+    add("--top_k", type=int, default=0, help="only the k likeliest tokens; 0: all (%(default)s)")
+    add("--top_p", type=float, default=0.9, help="only the likeliest tokens that make up this share (%(default)s)")
+    add("--max_new_tokens", type=positive(int), default=256, help="longest reply (%(default)s)")
+    add("--seed", type=int, help="for the same replies every time")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16" if torch.cuda.is_available() else "float32",
+        help="of weights and arithmetic (%(default)s)")
+    args = parser.parse_args()
+    args.dtype = getattr(torch, args.dtype)
+    if args.temperature < 0 or args.top_k < 0 or not 0 <= args.top_p <= 1:
+        raise UserError("--temperature and --top_k can't be negative, --top_p is between 0 and 1")
+    conversations = [Conversation(name, args) for name in args.compare or [args.model or newest_run()]]
+    if args.prompt is not None:
+        if not args.prompt.strip():
+            raise UserError("--prompt is empty")
+        answer(args.prompt.strip(), conversations, args)
+        if args.stats:
+            command("/stats", conversations, args)
+        return
+
+    if terminal := sys.stdin.isatty():
+        with contextlib.suppress(ImportError):  # Windows has none; its console keeps a history by itself
+            import readline  # noqa: F401: from now on input() has arrow keys and a history
+        for conversation in conversations:
+            tuned = "" if conversation.model.config.template else ", which has not been fine-tuned: run finetune.py first"
+            print(f"Talking to {conversation.name}{tuned}. /help for commands, Ctrl-D to leave.")
+    while True:
+        try:
+            line = input("\nyou> " if terminal else "").strip()
+            if line.startswith("/"):
+                if line.split()[0] in ("/quit", "/exit"):
+                    break
+                command(line, conversations, args)
+            elif line:
+                answer(line, conversations, args)
+                if args.stats:
+                    print("\n".join(f"[{conversation.stats}]" for conversation in conversations), file=sys.stderr)
+        except EOFError:
+            break
+        except KeyboardInterrupt:
+            print("\n[Ctrl-D or /quit to leave]")
+        except OSError as error:  # a file could not be written: no reason to lose the conversation
+            print(f"[{error}]")
+
+
+if __name__ == "__main__":
+    gpt2.run(main)

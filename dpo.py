@@ -1,0 +1,314 @@
+"""Direct Preference Optimization: of two answers, the model learns to prefer the better one.
+
+    python dpo.py                                       # the newest fine-tuned run in out/, on data/preferences.json
+    python dpo.py --model out/sft --data my_pairs.jsonl # your own pairs; chat.py --ab collects them
+    python dpo.py --model gpt2-medium --lora 16 --data pairs.json
+
+Your Language Model is Secretly a Reward Model (Rafailov et al., 2023). The model is its own reward model: how much
+likelier it makes an answer than a frozen copy of itself, the reference, is the reward it gives that answer. The loss
+pushes the reward of the chosen answer above that of the rejected one.
+"""
+import argparse
+import hashlib
+import itertools
+import json
+import math
+import re
+import sys
+from pathlib import Path
+
+import finetune
+import gpt2
+from finetune import autocast, encode_prompt, tidy
+from gpt2 import UserError, status
+import torch
+import torch.nn.functional as F
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Reading preference pairs
+
+
+def transcript(text):
+    """The turns of an Anthropic HH transcript, "\\n\\nHuman: ...\\n\\nAssistant: ..."."""
+    parts = re.split(r"\n\n(Human|Assistant):", "\n\n" + text.strip())
+    return [({"Human": "user", "Assistant": "assistant"}[role], said.strip()) for role, said in zip(parts[1::2], parts[2::2])]
+
+
+def turns_of(value):
+    """Turns from what stands in a prompt, chosen or rejected field: a text, a message, or a list of messages."""
+    if isinstance(value, str):
+        return transcript(value) if "\n\nHuman:" in "\n\n" + value else [("", value)]
+    messages = value if isinstance(value, list) else [value]
+    return [(m["from"], m["value"]) if "value" in m else (m["role"], m["content"]) for m in messages]
+
+
+def pair_of(record):
+    """(prompt turns, chosen text, rejected text) of a record in any of the forms that are around."""
+    chosen, rejected = turns_of(record["chosen"]), turns_of(record["rejected"])
+    if "instruction" in record:
+        prompt = finetune.from_alpaca({"output": "", **record})[:1]
+    elif "conversations" in record:
+        prompt = finetune.from_sharegpt(record)
+    elif len(chosen) > 1:  # the prompt is part of both sides: HH transcripts, UltraFeedback
+        prompt = chosen[:-1]
+    else:
+        prompt = [(role or "user", text) for role, text in turns_of(record["prompt"])]
+    return prompt, chosen[-1][1], rejected[-1][1]
+
+
+def read_pairs(path):
+    """The pairs of a file: (prompt messages, chosen text, rejected text). Pairs with equal or empty answers teach
+    nothing; they are left out, and counted on the screen."""
+    pairs, left_out = [], 0
+    for where, record in finetune.read_records(path):
+        try:
+            if not isinstance(record, dict):
+                raise ValueError(f"a pair is an object, not {type(record).__name__}")
+            prompt, chosen, rejected = pair_of(record)
+            if not (isinstance(chosen, str) and isinstance(rejected, str)):
+                raise ValueError("chosen and rejected must be texts")
+            if not chosen.strip() or not rejected.strip() or chosen.strip() == rejected.strip():
+                left_out += 1
+                continue
+            *messages, answer = tidy([*prompt, ("assistant", chosen)])
+            if not messages or messages[-1]["role"] != "user":
+                raise ValueError("the prompt must end with a message of the user")
+            pairs.append((messages, answer["content"], rejected.strip()))
+        except KeyError as error:
+            raise UserError(f"{where}: field {error} is missing") from None
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
+            raise UserError(f"{where}: {error}") from None
+    if left_out:
+        print(f"{path}: {left_out} pairs with equal or empty answers are left out")
+    if not pairs:
+        raise UserError(f"{path} holds no pair to learn from")
+    return pairs
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Log-probabilities
+
+
+def encode_pair(pair, tokenizer, template, max_len):
+    """(prompt ids, chosen ids, rejected ids), the answers with their <|endoftext|>. Too long: the prompt gives way
+    first, oldest turns, then its head; an answer keeps its end and at least leaves the last 16 ids of the prompt."""
+    messages, *answers = pair
+    chosen, rejected = ((tokenizer.encode(text) + [tokenizer.eot])[-(max_len - 16):] for text in answers)
+    prompt, _ = encode_prompt(messages, tokenizer, template, max_len + 1 - max(len(chosen), len(rejected)))
+    return prompt, chosen, rejected
+
+
+def collate(batch):
+    """Packs pairs as one sequence each, prompt | chosen | rejected, so that the prompt is computed once.
+
+    batch    list of (prompt, chosen, rejected, reference chosen log-probability, reference rejected)
+    returns  ids, positions (B, T): both answers start behind the prompt;
+             part (B, T): 0 prompt, 1 chosen, 2 rejected, 3 filling, from which `pair_logps` makes the mask;
+             where, target, answer (N,): the flat position before each answer token, the token, and the index of its
+             answer, 2b for chosen and 2b + 1 for rejected; reference (B, 2)
+    """
+    width = max(len(p) + len(c) + len(r) - 2 for p, c, r, *_ in batch)
+    rows, where, target, answer = [], [], [], []
+    for b, (p, c, r, *_) in enumerate(batch):
+        # The last id of an answer is only predicted. Both first ids are predicted from the last id of the prompt.
+        fill, last = width - (len(p) + len(c) + len(r) - 2), len(p) - 1
+        rows.append(([*p, *c[:-1], *r[:-1]] + [0] * fill,
+                     [*range(len(p)), *range(len(p), last + len(c)), *range(len(p), last + len(r))] + [0] * fill,
+                     [0] * len(p) + [1] * (len(c) - 1) + [2] * (len(r) - 1) + [3] * fill))
+        where += [b * width + t for t in [last, *range(len(p), last + len(c)), last, *range(last + len(c), last + len(c) + len(r) - 1)]]
+        target += [*c, *r]
+        answer += [2 * b] * len(c) + [2 * b + 1] * len(r)
+    ids, positions, part = (torch.tensor(column) for column in zip(*rows))
+    reference = torch.tensor([pair[3:] for pair in batch], dtype=torch.float32)
+    return ids, positions, part, torch.tensor(where), torch.tensor(target), torch.tensor(answer), reference
+
+
+def pair_logps(model, ids, positions, part, where, target, answer):
+    """Summed log-probability and length of every answer in a packed batch: chosen, rejected (B,) and lengths (B, 2)."""
+    query, key = part[:, :, None], part[:, None, :]  # (B, T, 1), (B, 1, T)
+    mask = ((key == 0) | (key == query)).tril()  # (B, T, T): back to the prompt and to the own answer
+    hidden = model.hidden(ids, positions, mask[:, None])  # (B, T, C)
+    logits = model.head(hidden.flatten(0, 1)[where])  # (N, V)
+    logps = -F.cross_entropy(logits.float(), target, reduction="none")  # (N,)
+    sums = torch.zeros(2 * len(ids), device=logps.device).index_add(0, answer, logps).view(-1, 2)  # (B, 2)
+    return sums[:, 0], sums[:, 1], torch.bincount(answer, minlength=2 * len(ids)).view(-1, 2)
+
+
+@torch.no_grad()
+def reference_logps(model, pairs, path, batch_size, compute):
+    """The pairs (prompt, chosen, rejected) with the two log-probabilities of the model behind each. They are computed
+    once and kept in the file `path`, under a key made of the weights and the ids."""
+    digest = hashlib.sha256(repr([p.double().sum().item() for p in model.parameters()]).encode())
+    for pair in pairs:
+        digest.update(repr(pair).encode())
+    try:
+        kept = torch.load(path, weights_only=True)
+    except FileNotFoundError:
+        kept = {}
+    if kept.get("key") != digest.hexdigest():
+        numbers, device = torch.zeros(len(pairs), 2), model.wte.weight.device
+        order = sorted(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
+        for i in range(0, len(order), batch_size):
+            chosen = order[i:i + batch_size]
+            *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in chosen])
+            with autocast(device.type, compute):
+                numbers[chosen] = torch.stack(pair_logps(model, *(t.to(device) for t in batch))[:2], dim=1).cpu()
+            status(f"log-probabilities under the reference: {i:,} of {len(order):,} pairs")
+        status()
+        kept = {"key": digest.hexdigest(), "numbers": numbers}
+        with gpt2.atomic_write(path, "wb") as f:
+            torch.save(kept, f)
+    return [(*pair, *row) for pair, row in zip(pairs, kept["numbers"].tolist())]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The loss
+
+
+def dpo_loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps,
+             beta=0.1, label_smoothing=0.0, loss_type="sigmoid"):
+    """Losses, chosen rewards and rejected rewards, each (B,), of log-probabilities (B,) in nats.
+
+    The reward of an answer y is beta (log pi(y|x) - log pi_ref(y|x)), the rewards are detached.
+    sigmoid  -log sigmoid(r_chosen - r_rejected): equation 7 of Rafailov et al., 2023 (arXiv 2305.18290). With
+             label_smoothing e it is the conservative form for labels wrong with probability e: (1 - e) times that
+             plus e times the same with the answers exchanged (Mitchell, 2023, "A note on DPO with noisy preferences").
+    ipo      (h - 1 / (2 beta))^2 with h = (r_chosen - r_rejected) / beta: equation 17 of Azar et al., 2023 (2310.12036)
+    """
+    chosen = policy_chosen_logps - reference_chosen_logps
+    rejected = policy_rejected_logps - reference_rejected_logps
+    h = chosen - rejected
+    if loss_type == "sigmoid":
+        losses = -(1 - label_smoothing) * F.logsigmoid(beta * h) - label_smoothing * F.logsigmoid(-beta * h)
+    elif loss_type == "ipo":
+        losses = (h - 1 / (2 * beta)) ** 2
+    else:
+        raise ValueError(f"loss_type {loss_type!r}: sigmoid or ipo")
+    return losses, beta * chosen.detach(), beta * rejected.detach()
+
+
+FIGURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_logp", "rejected_logp")
+
+
+def pair_loss(model, batch, args):
+    """(summed loss, {name: sum}) of a batch, as `finetune.train` wants it."""
+    *packed, reference = batch
+    chosen, rejected, lengths = pair_logps(model, *packed)
+    sft = -chosen / lengths[:, 0]  # (B,): mean loss per token of the chosen answer
+    scale = 1 / lengths if args.average else torch.ones_like(lengths)  # (B, 2)
+    losses, r_chosen, r_rejected = dpo_loss(chosen * scale[:, 0], rejected * scale[:, 1], *(reference * scale).unbind(1),
+                                            args.beta, args.label_smoothing, args.loss)
+    figures = ((r_chosen > r_rejected), r_chosen - r_rejected, r_chosen, r_rejected, chosen, rejected)
+    return (losses + args.sft_coef * sft).sum(), dict(zip(FIGURES, (f.detach().float().sum().item() for f in figures)))
+
+
+@torch.no_grad()
+def mean_figures(model, pairs, args):
+    """The means of loss and FIGURES over pairs that carry their reference, and how often chosen is likelier at all."""
+    totals, device = dict.fromkeys(("loss", *FIGURES), 0.0), model.wte.weight.device
+    order = sorted(pairs, key=lambda pair: sum(map(len, pair[:3])))
+    for i in range(0, len(order), args.batch_size):
+        with autocast(args.device, args.compute):
+            loss, figures = pair_loss(model, [t.to(device) for t in collate(order[i:i + args.batch_size])], args)
+        for name, value in {"loss": loss.item(), **figures}.items():
+            totals[name] += value / len(pairs)
+    return totals
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# main
+
+
+def answers_to(prompts, model, tokenizer, template):
+    """Greedy answers to prompts, as texts."""
+    if template == "chat":
+        tokenizer.add_roles()
+        model.resize(tokenizer.vocab_size)  # a model from before fine-tuning does not have them yet
+    return [text for text, _, _ in finetune.answer_prompts(model, tokenizer, prompts, template)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Direct Preference Optimization: learn from pairs of answers.",
+                                     epilog="example: python dpo.py --model out/sft --data out/preferences.jsonl --epochs 3")
+    add = parser.add_argument_group("model and data").add_argument
+    add("--model", help="a fine-tuned run, or a name as for finetune.py (default: the newest fine-tuned run in out/)")
+    add("--data", nargs="+", metavar="FILE", help="pairs in .json or .jsonl, also .gz (default: data/preferences.json)")
+    add("--out", default="out/dpo", help="folder of the run (%(default)s)")
+    add("--eval_prompts", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
+    add = parser.add_argument_group("the loss").add_argument
+    add("--beta", type=finetune.positive(float), default=0.1, help="how dear it is to move away from the reference (%(default)s)")
+    add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own, or IPO (%(default)s)")
+    add("--label_smoothing", type=float, default=0.0, help="share of pairs believed to be the wrong way round (%(default)s)")
+    add("--average", action="store_true", help="mean log-probability per token instead of the sum, against length bias")
+    add("--sft_coef", type=float, default=0.0, help="weight of the SFT loss on the chosen answer (%(default)s)")
+    finetune.add_flags(parser, batch_size=8, weight_decay=0.0)
+    args = parser.parse_args()
+    if not 0 <= args.label_smoothing < 0.5 or args.sft_coef < 0:
+        raise UserError("--label_smoothing must be at least 0 and below 0.5, --sft_coef at least 0")
+    args.model = args.model or finetune.newest_run(without="reference.pt")
+    finetune.start_run(args)
+    out = Path(args.out)
+    model, tokenizer = gpt2.load(args.model, args.device)
+    template, args.max_len = model.config.template or "alpaca", min(args.max_len, model.config.n_positions)
+    print(f"From {args.model}" + ("" if model.config.template else ", which has not been fine-tuned: run finetune.py first for good answers"))
+    sets = ([], [], [])  # training, validation, test
+    for path in args.data or [str(Path(finetune.__file__).resolve().parent / "data" / "preferences.json")]:
+        pairs = read_pairs(path)
+        print(f"{path}: {len(pairs):,} pairs")
+        for part, piece in zip(sets, finetune.split(pairs, args.split, args.seed)):
+            part += piece
+    encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
+    args.lr = args.lr or (1e-4 if sum(p.numel() for p in model.parameters()) < 2e7 else 5e-6) * (10 if args.lora else 1)
+    args.epochs = args.epochs or min(3, max(1, round(3000 / len(encoded[0]))))
+    prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
+    if not args.resume:
+        base = model.config.base if model.config.base != args.model else None
+        args.before = {args.model: answers_to(prompts, model, tokenizer, template)}
+        if base:
+            args.before = {base: answers_to(prompts, *gpt2.load(base, args.device), template), **args.before}
+    with_reference = reference_logps(model, [pair for part in encoded for pair in part], out / "reference.pt",
+                                     args.batch_size, args.compute)
+    train_set, val_set, test_set = (with_reference[a:b] for a, b in itertools.pairwise(
+        itertools.accumulate(map(len, encoded), initial=0)))
+    model.config.base = args.model
+    before = mean_figures(model, test_set, args)
+    if args.loss == "sigmoid" and not args.sft_coef and abs(before["loss"] - math.log(2)) > 0.01:
+        print(f"Odd: the loss before the first step is {before['loss']:.4f}, not ln 2 = 0.6931: model and reference differ")
+    print()
+    finetune.prepare_model(model, args)
+
+    def evaluate(model):
+        figures = mean_figures(model, val_set, args)
+        answers = gpt2.generate_batch(model, [prompt for prompt, *_ in val_set[:8]], 64)
+        return {"val_" + name: value for name, value in figures.items()} | {
+            "val_length": sum(map(len, answers)) / len(answers)}
+
+    finetune.train(
+        model, train_set, [sum(map(len, pair[:3])) for pair in train_set], [1] * len(train_set), collate,
+        lambda model, batch: pair_loss(model, batch, args), evaluate,
+        lambda: gpt2.save(model, tokenizer, out), args,
+        (*finetune.COLUMNS, *FIGURES, *("val_" + name for name in FIGURES), "val_length"),
+        ({"training loss": "loss", "validation loss": "val_loss"},
+         {"training accuracy": "accuracy", "validation accuracy": "val_accuracy"},
+         {"training margin": "margin", "validation margin": "val_margin"}))
+    gpt2.merge_lora(model)
+    gpt2.load_weights(model.eval(), out / "model.safetensors")  # the best, not the last
+
+    after = mean_figures(model, test_set, args)
+    answers = {**args.before, args.out: answers_to(prompts, model, tokenizer, template)}
+    responses = [{"prompt": messages, "chosen": chosen, "rejected": rejected,
+                  "answers": {name: texts[i] for name, texts in answers.items()}}
+                 for i, (messages, chosen, rejected) in enumerate(sets[2][:args.eval_prompts])]
+    for response in responses[:3]:
+        finetune.show_answers("Held out:", response["prompt"], response["answers"])
+    print(f"\nOn {len(test_set)} pairs that were not trained on:{'before':>14}{'after':>12}")
+    print("\n".join(f"  {name:>28}  {before[name]:12.3f}{after[name]:12.3f}" for name in before))
+    for name, value in (("eval.json", {"pairs": len(test_set), "before": before, "after": after}), ("responses.json", responses)):
+        with gpt2.atomic_write(out / name) as f:
+            json.dump(value, f, indent=2, ensure_ascii=False)
+    (out / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
+    print(f"\nThe model is in {out}. Compare: python chat.py --compare {args.model} {args.out}")
+
+
+if __name__ == "__main__":
+    gpt2.run(main)
