@@ -187,7 +187,8 @@ def dpo_loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
     return losses, beta * chosen.detach(), beta * rejected.detach()
 
 
-FIGURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_logp", "rejected_logp")
+# accuracy: how often the chosen answer has the higher reward; likelier: how often it has the higher probability
+FIGURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_logp", "rejected_logp", "likelier")
 
 
 def pair_loss(model, batch, args):
@@ -198,13 +199,13 @@ def pair_loss(model, batch, args):
     scale = 1 / lengths if args.average else torch.ones_like(lengths)  # (B, 2)
     losses, r_chosen, r_rejected = dpo_loss(chosen * scale[:, 0], rejected * scale[:, 1], *(reference * scale).unbind(1),
                                             args.beta, args.label_smoothing, args.loss)
-    figures = ((r_chosen > r_rejected), r_chosen - r_rejected, r_chosen, r_rejected, chosen, rejected)
+    figures = (r_chosen > r_rejected, r_chosen - r_rejected, r_chosen, r_rejected, chosen, rejected, chosen > rejected)
     return (losses + args.sft_coef * sft).sum(), dict(zip(FIGURES, (f.detach().float().sum().item() for f in figures)))
 
 
 @torch.no_grad()
 def mean_figures(model, pairs, args):
-    """The means of loss and FIGURES over pairs that carry their reference, and how often chosen is likelier at all."""
+    """The means of the loss and of FIGURES over pairs that carry their reference."""
     totals, device = dict.fromkeys(("loss", *FIGURES), 0.0), model.wte.weight.device
     order = sorted(pairs, key=lambda pair: sum(map(len, pair[:3])))
     for i in range(0, len(order), args.batch_size):
@@ -257,8 +258,9 @@ def main():
         print(f"{path}: {len(pairs):,} pairs")
         for part, piece in zip(sets, finetune.split(pairs, args.split, args.seed)):
             part += piece
+    finetune.make_room(args)
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
-    args.lr = args.lr or (1e-4 if sum(p.numel() for p in model.parameters()) < 2e7 else 5e-6) * (10 if args.lora else 1)
+    args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(3000 / len(encoded[0]))))
     prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
     if not args.resume:
@@ -303,9 +305,8 @@ def main():
         finetune.show_answers("Held out:", response["prompt"], response["answers"])
     print(f"\nOn {len(test_set)} pairs that were not trained on:{'before':>14}{'after':>12}")
     print("\n".join(f"  {name:>28}  {before[name]:12.3f}{after[name]:12.3f}" for name in before))
-    for name, value in (("eval.json", {"pairs": len(test_set), "before": before, "after": after}), ("responses.json", responses)):
-        with gpt2.atomic_write(out / name) as f:
-            json.dump(value, f, indent=2, ensure_ascii=False)
+    finetune.write_json(out, {"eval.json": {"pairs": len(test_set), "before": before, "after": after},
+                              "responses.json": responses})
     (out / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
     print(f"\nThe model is in {out}. Compare: python chat.py --compare {args.model} {args.out}")
 

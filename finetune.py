@@ -219,7 +219,7 @@ def read_documents(path):
 
 
 def encode_all(conversations, tokenizer, template, max_len):
-    """The examples of conversations, without those that have nothing to learn, and how many those were."""
+    """The examples of conversations, without those that have nothing to learn, which are counted on the screen."""
     examples = []
     for i, messages in enumerate(conversations, 1):
         ids, targets = encode_conversation(messages, tokenizer, template, max_len)
@@ -228,7 +228,9 @@ def encode_all(conversations, tokenizer, template, max_len):
         if i % 1000 == 0:
             status(f"encoding: {i:,} of {len(conversations):,} conversations")
     status()
-    return examples, len(conversations) - len(examples)
+    if len(examples) < len(conversations):
+        print(f"{len(conversations) - len(examples)} conversations have nothing to learn within {max_len} tokens: left out")
+    return examples
 
 
 def encode_documents(documents, tokenizer, max_len):
@@ -374,6 +376,15 @@ def read_state(out):
         raise UserError(f"nothing to resume in {out}, start it without --resume ({error})") from None
 
 
+def start_wandb(args):
+    try:
+        import wandb
+    except ImportError:
+        raise UserError("--wandb needs a package of its own: pip install wandb") from None
+    wandb.init(project="gpt2-chat", name=Path(args.out).name, config={k: str(v) for k, v in vars(args).items()})
+    return wandb
+
+
 def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_best, args,
           columns=COLUMNS, panels=({"training": "loss", "validation": "val_loss"},)):
     """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
@@ -438,6 +449,7 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
         writer = csv.DictWriter(f, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    wandb = start_wandb(args) if args.wandb else None
     model.train()
     batches, batches_epoch = None, None
     with until_signal() as signals, open(out / "log.csv", "a", newline="") as f:
@@ -480,6 +492,8 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
             rows.append(row)
             writer.writerow(row)
             f.flush()
+            if wandb:
+                wandb.log(row)
             if "val_loss" in row or signals:
                 save_state()
                 draw(rows, out / "loss.svg", panels)
@@ -545,8 +559,7 @@ def repetition(ids):
 
 def answer_prompts(model, tokenizer, prompts, template, max_new_tokens=120, **sampling):
     """The model's answers to many prompts (lists of messages): a list of (text, ids, whether it ended by itself)."""
-    room = model.config.n_positions - max_new_tokens
-    max_new_tokens = max_new_tokens if room > max_new_tokens else model.config.n_positions // 2
+    max_new_tokens = min(max_new_tokens, model.config.n_positions // 2)
     ids = [encode_prompt(messages, tokenizer, template, model.config.n_positions - max_new_tokens)[0] for messages in prompts]
     answers = gpt2.generate_batch(model, ids, max_new_tokens, stop=tuple(tokenizer.special.values()), **sampling)
     return [(tokenizer.decode(answer).strip(), answer, len(answer) < max_new_tokens) for answer in answers]
@@ -556,8 +569,7 @@ def evaluate_chat(model, tokenizer, conversations, template, args):
     """The figures of eval.json and the list of responses.json, on conversations that were not trained on."""
     def encode(messages):
         return encode_conversation(messages, tokenizer, template, args.max_len, last_only=True)
-    examples, _ = encode_all(conversations, tokenizer, template, args.max_len)
-    sums, counts = example_losses(model, examples)
+    sums, counts = example_losses(model, encode_all(conversations, tokenizer, template, args.max_len))
     figures = {"conversations": len(conversations), "answer_tokens": int(counts.sum()),
                "loss": sums.sum().item() / max(1, counts.sum().item()), "perplexity": perplexity(sums, counts),
                **context_retention(model, conversations, encode), **response_coherence(model, conversations, encode, args.seed)}
@@ -661,16 +673,10 @@ def newest_run(without=""):
 
 
 def start_run(args):
-    """Checks and completes the settings: seeds, device, arithmetic, and the folder of the run. An older run there is
-    moved aside, unless this one goes on with it."""
-    out = Path(args.out)
+    """Checks and completes the settings; with --resume they are those of the run."""
     if args.resume:
-        saved = read_state(out)["args"]
+        saved = read_state(args.out)["args"]
         vars(args).update({key: value for key, value in saved.items() if key not in ("out", "resume", "device", "compute")})
-    elif (out / "config.json").exists():
-        older = next(path for i in range(1, 10 ** 6) if not (path := out.with_name(f"{out.name}-{i}")).exists())
-        out.rename(older)
-        print(f"The run that was in {out} is now in {older}")
     if not 0 <= args.dropout < 1 or args.weight_decay < 0:
         raise UserError("--dropout must be at least 0 and less than 1, --weight_decay at least 0")
     try:
@@ -679,6 +685,15 @@ def start_run(args):
         raise UserError(f"--device {args.device} can't be used: {str(error).splitlines()[0]}") from None
     torch.manual_seed(args.seed)
     args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
+
+
+def make_room(args):
+    """Makes the folder of the run. An older run there is moved aside, never overwritten."""
+    out = Path(args.out)
+    if (out / "config.json").exists() and not args.resume:
+        older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
+        out.rename(older)
+        print(f"The run that was in {out} is now in {older}")
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -689,7 +704,7 @@ def prepare_model(model, args):
             module.p = args.dropout
         elif isinstance(module, gpt2.Attention):
             module.dropout = args.dropout
-    total = sum(p.numel() for p in model.parameters())
+    total = model.size()
     if args.lora:
         torch.manual_seed(args.seed)
         trained = gpt2.add_lora(model, args.lora, 2 * args.lora)
@@ -710,11 +725,52 @@ def show_example(example, tokenizer):
     print()
 
 
+def write_json(folder, files):
+    """Writes {name: value} into a folder."""
+    for name, value in files.items():
+        with gpt2.atomic_write(Path(folder) / name) as f:
+            json.dump(value, f, indent=2, ensure_ascii=False)
+
+
 def show_answers(title, prompt, answers):
     """Prints a prompt and answers to it by name."""
     print(f"\n{title}\n" + "\n".join(f"  {m['role']:>10}: {m['content']}" for m in prompt))
     for name, text in answers.items():
         print(f"  {name:>10}> {text}")
+
+
+def read_data(args):
+    """Training, validation and test lists of the conversations in args.data, the same of its documents, and the names
+    of the formats that the conversations came in."""
+    here = Path(__file__).resolve().parent / "data"
+    args.data = args.data or [str(here / "instructions.json"), str(here / "dialogues.json")]
+    conversations, documents, formats = ([], [], []), ([], [], []), set()
+    for path in args.data:
+        if Path(path).suffix == ".txt":
+            name, items, parts = "plain text", read_documents(path), documents
+        else:
+            (name, items), parts = read_file(path), conversations
+            formats.add(name)
+        print(f"{path}: {len(items):,} {'conversations' if parts is conversations else 'documents'}, {name}")
+        for part, piece in zip(parts, split(items, args.split, args.seed)):
+            part += piece
+    return conversations, documents, formats
+
+
+def report(model, tokenizer, conversations, template, args):
+    """Evaluates on the test part, prints the figures and some answers, and writes eval.json and responses.json."""
+    if conversations:
+        status("evaluating on the test part")
+        figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
+        status()
+        for response, text in zip(responses, getattr(args, "before", [])):
+            response["before"] = text
+            show_answers("Held out:", response["prompt"], {"before": text, "now": response["model"],
+                                                           "reference": response["reference"]})
+        print(f"\nOn {figures['conversations']} conversations that were not trained on:")
+        print("\n".join(f"  {name:>28}  {value:.3f}" for name, value in figures.items() if isinstance(value, float)))
+        write_json(args.out, {"eval.json": figures, "responses.json": responses})
+    (Path(args.out) / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
 
 
 def main():
@@ -726,42 +782,31 @@ def main():
         "(default: the instructions and dialogues in data/)")
     add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
     add("--from_scratch", action="store_true", help="random weights in the shape of --model")
-    add("--out", default="out/sft", help="folder of the run (%(default)s)")
+    add("--out", help="folder of the run (out/sft, or out/eval with --eval_only)")
     add("--eval_only", action="store_true", help="evaluate --model on the test part of --data; train nothing")
     add("--eval_prompts", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
     add_flags(parser, batch_size=8, weight_decay=0.01)
     args = parser.parse_args()
+    args.out = args.out or ("out/eval" if args.eval_only else "out/sft")
     start_run(args)
-    here = Path(__file__).resolve().parent / "data"
-    args.data = args.data or [str(here / "instructions.json"), str(here / "dialogues.json")]
-
+    conversations, documents, formats = read_data(args)
     model, tokenizer = gpt2.load(args.model, args.device, weights=not args.from_scratch)
     args.max_len = min(args.max_len, model.config.n_positions)
-    conversations, documents, formats = ([], [], []), ([], [], []), set()  # each for training, validation, test
-    for path in args.data:
-        if Path(path).suffix == ".txt":
-            name, items, parts = "plain text", read_documents(path), documents
-        else:
-            (name, items), parts = read_file(path), conversations
-            formats.add(name)
-        print(f"{path}: {len(items):,} {'conversations' if parts is conversations else 'documents'}, {name}")
-        for part, piece in zip(parts, split(items, args.split, args.seed)):
-            part += piece
-    template = args.template or model.config.template or ("alpaca" if formats == {FORMATS["instruction"][0]} else "chat")
-    if template == "chat" and formats:
+    model.config.base = model.config.base or args.model
+    if formats:
+        model.config.template = (args.template or model.config.template
+                                 or ("alpaca" if formats == {FORMATS["instruction"][0]} else "chat"))
+    template = model.config.template
+    if template == "chat":
         tokenizer.add_roles()
         model.resize(tokenizer.vocab_size)
-    model.config.template = template if formats else model.config.template
-
-    model.config.base = model.config.base or args.model
+    make_room(args)
     if args.eval_only:
-        return report(model.eval(), tokenizer, conversations[2], template, args)
-    train_set, val_set = [], []
-    for examples, chats, texts in zip((train_set, val_set), conversations, documents):
-        kept, dropped = encode_all(chats, tokenizer, template, args.max_len)
-        examples += kept + (encode_documents(texts, tokenizer, args.max_len) if texts else [])
-        if dropped:
-            print(f"{dropped} conversations have nothing to learn within --max_len {args.max_len} and are left out")
+        return report(model, tokenizer, conversations[2], template, args)
+
+    train_set, val_set = ([*encode_all(chats, tokenizer, template, args.max_len),
+                           *encode_documents(texts, tokenizer, args.max_len)]
+                          for chats, texts in zip(conversations[:2], documents[:2]))
     if not train_set or not val_set:
         raise UserError(f"no example is left to learn from; is --max_len {args.max_len} too small?")
     lengths = [len(ids) for ids, _ in train_set]
@@ -770,9 +815,8 @@ def main():
           f"{len(val_set):,} for validation. One of them, what is learned {'in green' if sys.stdout.isatty() else 'in [[ ]]'}:\n")
     show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
 
-    small = sum(p.numel() for p in model.parameters()) < 2e7
-    args.lr = args.lr or (1e-3 if small else 5e-5) * (4 if args.lora else 1)
-    args.epochs = args.epochs or min(4, max(1, round(8000 / len(train_set))))
+    args.lr = args.lr or (1e-3 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
+    args.epochs = args.epochs or min(20, max(1, round(6000 / len(train_set))))
     prompts = [messages[:-1] for messages in conversations[2][:3]]
     if not args.resume:
         args.before = [text for text, _, _ in answer_prompts(model, tokenizer, prompts, template, 60)]
@@ -790,27 +834,8 @@ def main():
           lambda: gpt2.save(model, tokenizer, args.out), args)
     gpt2.merge_lora(model)
     gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors")  # the best, not the last
-    report(model, tokenizer, conversations[2], template, args, dict(zip(map(str, prompts), args.before)))
-
-
-def report(model, tokenizer, conversations, template, args, before={}):
-    """Evaluates on the test part, prints, and writes eval.json and responses.json."""
-    out = Path(args.out)
-    if conversations:
-        status("evaluating on the test part")
-        figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
-        for response in responses:
-            if text := before.get(str(response["prompt"])):
-                response["before"] = text
-                show_answers("Held out:", response["prompt"], {"before": text, "now": response["model"],
-                                                               "reference": response["reference"]})
-        print(f"\nOn {figures['conversations']} conversations that were not trained on:")
-        print("\n".join(f"  {name:>28}  {value:.3f}" for name, value in figures.items() if isinstance(value, float)))
-        for name, value in (("eval.json", figures), ("responses.json", responses)):
-            with gpt2.atomic_write(out / name) as f:
-                json.dump(value, f, indent=2, ensure_ascii=False)
-    (out / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
-    print(f"\nThe model is in {out}. Talk to it: python chat.py" + (f" --model {out}" if args.out != "out/sft" else ""))
+    report(model, tokenizer, conversations[2], template, args)
+    print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {args.out}")
     if args.model == "gpt2-tiny":
         print("The same with the real GPT-2 (downloads 548 MB): python finetune.py --model gpt2")
 

@@ -49,6 +49,10 @@ def run(main):
         status()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except (torch.OutOfMemoryError, MemoryError):
+        status()
+        print("error: out of memory. Lower --batch_size (and raise --grad_accum), or --max_len, or try --lora 16", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -180,6 +184,10 @@ class GPT(nn.Module):
         """Logits (B, T, V) of ids (B, T); the other arguments are those of `hidden`."""
         return self.head(self.hidden(ids, positions, mask, cache))
 
+    def size(self):
+        """The number of parameters."""
+        return sum(p.numel() for p in self.parameters())
+
     @torch.no_grad()
     def init_weights(self):
         """Fresh weights as in the paper's code: std 0.02, and smaller where a layer adds to the residual stream."""
@@ -210,8 +218,8 @@ class GPT(nn.Module):
 class KVCache:
     """What the layers have computed for `ids`, so that only new tokens cost anything."""
 
-    def __init__(self, config):
-        self.layers = [LayerCache(config.n_positions) for _ in range(config.n_layer)]
+    def __init__(self, config, room=None):
+        self.layers = [LayerCache(room or config.n_positions) for _ in range(config.n_layer)]
         self.ids = []
 
     @property
@@ -223,6 +231,13 @@ class KVCache:
         for layer in self.layers:
             layer.length = length
         self.ids = self.ids[:length]
+
+    def reuse(self, ids):
+        """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
+        one must in any case, for its logits."""
+        shared = next((i for i, (a, b) in enumerate(zip(self.ids, ids)) if a != b), min(len(self.ids), len(ids)))
+        self.truncate(min(shared, self.length, len(ids) - 1))
+        return self.length
 
     def keep(self, rows):
         """Keeps only these rows of the batch."""
@@ -244,8 +259,8 @@ def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
     if top_p < 1:
         probs, order = logits.softmax(-1).sort(descending=True)
         beyond = probs.cumsum(-1) - probs >= top_p  # the mass before this id is enough already
+        beyond[:, 0] = False  # the likeliest stays, even at top_p 0
         logits = logits.masked_fill(beyond.scatter(-1, order, beyond), -math.inf)
-        logits.scatter_(-1, order[:, :1], logits.gather(-1, order[:, :1]).clamp(min=0))  # one id stays, even at top_p 0
     return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
 
 
@@ -269,20 +284,18 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
     ids = [int(id) for id in ids]
     if not ids:
         raise ValueError("generate needs at least one id to go on from")
+    new = ids[cache.reuse(ids):]
     for _ in range(max_new_tokens):
-        if len(ids) > limit:
-            ids = ids[-(limit - limit // 4):]
-        new = len(ids) - 1
-        if cache.ids != ids[:new] or cache.length != new:
-            shared = next((i for i, (a, b) in enumerate(zip(cache.ids, ids)) if a != b), min(len(cache.ids), new))
-            cache.truncate(new := min(shared, cache.length, new))
-        logits = model.head(model.hidden(torch.tensor([ids[new:]], device=device), cache=cache)[:, -1])  # (1, V)
-        cache.ids = list(ids)
-        next_id = sample(logits, temperature, top_k, top_p, generator).item()
+        if cache.length + len(new) > limit:
+            new = (cache.ids + new)[-(limit - limit // 4):]
+            cache.truncate(0)
+        hidden = model.hidden(torch.tensor([new], device=device), cache=cache)  # (1, T, C)
+        cache.ids = cache.ids + new
+        next_id = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator).item()
         if next_id in stop:
             return
-        ids.append(next_id)
         yield next_id
+        new = [next_id]
 
 
 @torch.inference_mode()
@@ -299,12 +312,13 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
     answers = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for start in range(0, len(order), batch_size):
-        alive = order[start:start + batch_size]  # the rows of the batch, as indices of prompts
-        rows = [prompts[i][-(limit - max_new_tokens):] for i in alive]
+        batch = order[start:start + batch_size]  # indices of prompts, one a row
+        going = set(batch)
+        rows = [prompts[i][-(limit - max_new_tokens):] for i in batch]
         width = max(map(len, rows))
         pad = torch.tensor([width - len(row) for row in rows], device=device)[:, None]  # (B, 1)
         ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)  # (B, T)
-        cache = KVCache(model.config)
+        cache = KVCache(model.config, width + max_new_tokens)
         for _ in range(max_new_tokens):
             query = torch.arange(cache.length, cache.length + ids.size(1), device=device)[:, None]  # (T, 1)
             key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
@@ -312,15 +326,17 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
             mask = (key <= query) & ((key >= pad[:, :, None]) | (query < pad[:, :, None]))  # (B, T, S)
             hidden = model.hidden(ids, (query.T - pad).clamp(min=0), mask[:, None], cache)
             next_ids = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator)  # (B,)
-            going = [row for row, id in enumerate(next_ids.tolist()) if id not in stop]
-            for row in going:
-                answers[alive[row]].append(next_ids[row].item())
+            for i, id in zip(batch, next_ids.tolist()):
+                if id in stop:
+                    going.discard(i)
+                elif i in going:
+                    answers[i].append(id)
             if not going:
                 break
-            if len(going) < len(alive):
-                alive = [alive[row] for row in going]
-                cache.keep(going)
-                next_ids, pad = next_ids[going], pad[going]
+            if 2 * len(going) <= len(batch):  # copying the cache pays off where half of it goes
+                kept = [row for row, i in enumerate(batch) if i in going]
+                batch, next_ids, pad = [batch[row] for row in kept], next_ids[kept], pad[kept]
+                cache.keep(kept)
             ids = next_ids[:, None]
     return answers
 
