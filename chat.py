@@ -6,7 +6,6 @@
     python chat.py --compare out/sft out/dpo      # each message is answered by both
     python chat.py --ab                           # pick the better of two replies: data for dpo.py
 """
-import argparse
 import codecs
 import contextlib
 import json
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 import gpt2
-from finetune import encode_prompt, newest_run, positive
+from finetune import encode_prompt, new_parser, newest_run, positive
 from gpt2 import UserError
 import torch
 
@@ -190,22 +189,21 @@ def answer(text, conversations, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Talk to a model in the terminal.",
-                                     epilog='example: python chat.py --prompt "Name three fruits." --stats')
+    parser = new_parser("Talk to a model in the terminal.", 'python chat.py --prompt "Name three fruits." --stats')
     add = parser.add_argument
-    add("--model", help="a folder or a name as for finetune.py (default: the newest run in out/, else gpt2-tiny)")
+    add("--model", metavar="NAME", help="a folder or a name as for finetune.py (default: the newest run in out/, else gpt2-tiny)")
     add("--compare", nargs=2, metavar="MODEL", help="two models; each message is answered by both")
-    add("--prompt", help="answer this one message and leave")
-    add("--system", help="a system message before the conversation")
+    add("--prompt", metavar="TEXT", help="answer this one message and leave")
+    add("--system", metavar="TEXT", help="a system message before the conversation")
     add("--ab", action="store_true", help="two replies to each message; your pick goes to --preferences")
-    add("--preferences", default="out/preferences.jsonl", help="the file for the picks, which dpo.py --data reads (%(default)s)")
+    add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="the file for the picks, which dpo.py --data reads (%(default)s)")
     add("--stats", action="store_true", help="print the speed of each reply on stderr")
-    add("--temperature", type=float, default=0.7, help="0: always the likeliest token; higher: more varied (%(default)s)")
-    add("--top_k", type=int, default=0, help="only the k likeliest tokens; 0: all (%(default)s)")
-    add("--top_p", type=float, default=0.9, help="only the likeliest tokens that make up this share (%(default)s)")
-    add("--max_new_tokens", type=positive(int), default=256, help="longest reply (%(default)s)")
-    add("--seed", type=int, help="for the same replies every time")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--temperature", metavar="X", type=float, default=0.7, help="0: always the likeliest token; higher: more varied (%(default)s)")
+    add("--top_k", metavar="N", type=int, default=0, help="only the k likeliest tokens; 0: all (%(default)s)")
+    add("--top_p", metavar="X", type=float, default=0.9, help="only the likeliest tokens that make up this share (%(default)s)")
+    add("--max_new_tokens", metavar="N", type=positive(int), default=256, help="longest reply (%(default)s)")
+    add("--seed", metavar="N", type=int, help="for the same replies every time")
+    add("--device", metavar="NAME", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
     add("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16" if torch.cuda.is_available() else "float32",
         help="of weights and arithmetic (%(default)s)")
     args = parser.parse_args()

@@ -8,7 +8,6 @@ Your Language Model is Secretly a Reward Model (Rafailov et al., 2023). The mode
 likelier it makes an answer than a frozen copy of itself, the reference, is the reward it gives that answer. The loss
 pushes the reward of the chosen answer above that of the rejected one.
 """
-import argparse
 import hashlib
 import itertools
 import json
@@ -229,19 +228,19 @@ def answers_to(prompts, model, tokenizer, template):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Direct Preference Optimization: learn from pairs of answers.",
-                                     epilog="example: python dpo.py --model out/sft --data out/preferences.jsonl --epochs 3")
+    parser = finetune.new_parser("Direct Preference Optimization: learn from pairs of answers.",
+                                 "python dpo.py --model out/sft --data out/preferences.jsonl --epochs 3")
     add = parser.add_argument_group("model and data").add_argument
-    add("--model", help="a fine-tuned run, or a name as for finetune.py (default: the newest fine-tuned run in out/)")
+    add("--model", metavar="NAME", help="a fine-tuned run, or a name as for finetune.py (default: the newest fine-tuned run in out/)")
     add("--data", nargs="+", metavar="FILE", help="pairs in .json or .jsonl, also .gz (default: data/preferences.json)")
-    add("--out", default="out/dpo", help="folder of the run (%(default)s)")
-    add("--eval_prompts", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
+    add("--out", metavar="FOLDER", default="out/dpo", help="folder of the run (%(default)s)")
+    add("--eval_prompts", metavar="N", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
     add = parser.add_argument_group("the loss").add_argument
-    add("--beta", type=finetune.positive(float), default=0.1, help="how dear it is to move away from the reference (%(default)s)")
+    add("--beta", metavar="X", type=finetune.positive(float), default=0.1, help="how dear it is to move away from the reference (%(default)s)")
     add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own, or IPO (%(default)s)")
-    add("--label_smoothing", type=float, default=0.0, help="share of pairs believed to be the wrong way round (%(default)s)")
+    add("--label_smoothing", metavar="X", type=float, default=0.0, help="share of pairs believed to be the wrong way round (%(default)s)")
     add("--average", action="store_true", help="mean log-probability per token instead of the sum, against length bias")
-    add("--sft_coef", type=float, default=0.0, help="weight of the SFT loss on the chosen answer (%(default)s)")
+    add("--sft_coef", metavar="X", type=float, default=0.0, help="weight of the SFT loss on the chosen answer (%(default)s)")
     finetune.add_flags(parser, batch_size=8, weight_decay=0.0)
     args = parser.parse_args()
     if not 0 <= args.label_smoothing < 0.5 or args.sft_coef < 0:

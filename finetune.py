@@ -606,7 +606,7 @@ def draw(rows, path, panels):
         for i in range(5):
             y = low + (high - low) * i / 4
             at = place(0, y).split(",")[1]
-            parts.append(f'<path d="M60 {at}H{width - 20}" stroke="#e9ecef"/><text x="52" y="{at}" dy="4" text-anchor="end">{y:.2f}</text>')
+            parts.append(f'<path d="M60 {at}H{width - 20}" stroke="#e9ecef"/><text x="52" y="{at}" dy="4" text-anchor="end">{y:.3g}</text>')
             parts.append(f'<text x="{60 + i * (width - 80) / 4}" y="{height - 20}" text-anchor="middle">{last * i / 4:,.0f}</text>')
         for i, (label, curve) in enumerate(curves.items()):
             if len(curve) > 100:  # a step's loss is noisy: show the mean of its hundredth of the run
@@ -614,7 +614,7 @@ def draw(rows, path, panels):
                 curve = [(curve[j][0], sum(y for _, y in curve[j:j + n]) / len(curve[j:j + n])) for j in range(0, len(curve), n)]
             parts.append(f'<polyline points="{" ".join(place(*p) for p in curve)}" fill="none" stroke="{colors[i]}" stroke-width="2"/>')
             if curve:
-                parts.append(f'<text x="{width - 24}" y="{32 + 18 * i}" text-anchor="end" fill="{colors[i]}">{label} {curve[-1][1]:.3f}</text>')
+                parts.append(f'<text x="{width - 24}" y="{32 + 18 * i}" text-anchor="end" fill="{colors[i]}">{label} {curve[-1][1]:.3g}</text>')
         parts.append("</g>")
     with gpt2.atomic_write(path) as f:
         f.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height * len(panels)}" font-family="sans-serif" '
@@ -643,24 +643,30 @@ def fractions(text):
     return parts
 
 
+def new_parser(description, example):
+    """A parser whose help fits a screen."""
+    return argparse.ArgumentParser(usage="python %(prog)s [flags]", description=description, epilog=f"example: {example}",
+                                   formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=24, width=120))
+
+
 def add_flags(parser, batch_size, weight_decay):
     """The flags that training takes, here and in dpo.py. None: chosen in main to suit the model and the data."""
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", type=positive(float), help="passes over the data; 0.5 is half of it (default: suits its size)")
-    add("--lr", type=positive(float), help="peak learning rate (default: suits the model)")
-    add("--batch_size", type=positive(int), default=batch_size, help="examples computed at once; lower it when memory runs out (%(default)s)")
-    add("--grad_accum", type=positive(int), default=1, help="batches added up before a step: same result as a larger batch (%(default)s)")
-    add("--max_len", type=positive(int), default=512, help="tokens an example may have; older turns are cut (%(default)s)")
+    add("--epochs", metavar="X", type=positive(float), help="passes over the data; 0.5 is half of it (default: suits its size)")
+    add("--lr", metavar="X", type=positive(float), help="peak learning rate (default: suits the model)")
+    add("--batch_size", metavar="N", type=positive(int), default=batch_size, help="examples computed at once; lower it when memory runs out (%(default)s)")
+    add("--grad_accum", metavar="N", type=positive(int), default=1, help="batches added up before a step: same result as a larger batch (%(default)s)")
+    add("--max_len", metavar="N", type=positive(int), default=512, help="tokens an example may have; older turns are cut (%(default)s)")
     add("--lora", type=positive(int), metavar="RANK", help="train low-rank adapters of this rank instead of all weights")
-    add("--dropout", type=float, default=0.0, help="share of activations dropped in training (%(default)s)")
-    add("--weight_decay", type=float, default=weight_decay, help="of AdamW, on matrices only (%(default)s)")
-    add("--clip", type=positive(float), default=1.0, help="largest norm of the gradient (%(default)s)")
-    add("--eval_every", type=positive(int), help="steps between evaluations (default: ten a run)")
-    add("--split", type=fractions, default=(85, 10, 5), help="train/validation/test shares, or train/held-out (85/10/5)")
+    add("--dropout", metavar="X", type=float, default=0.0, help="share of activations dropped in training (%(default)s)")
+    add("--weight_decay", metavar="X", type=float, default=weight_decay, help="of AdamW, on matrices only (%(default)s)")
+    add("--clip", metavar="X", type=positive(float), default=1.0, help="largest norm of the gradient (%(default)s)")
+    add("--eval_every", metavar="N", type=positive(int), help="steps between evaluations (default: ten a run)")
+    add("--split", metavar="A/B/C", type=fractions, default=(85, 10, 5), help="train/validation/test shares, or train/held-out (85/10/5)")
     add = parser.add_argument_group("the run").add_argument
     add("--resume", action="store_true", help="go on with an interrupted run; all other settings are read from it")
-    add("--seed", type=int, default=0, help="of the split, the order and the samples (%(default)s)")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--seed", metavar="N", type=int, default=0, help="of the split, the order and the samples (%(default)s)")
+    add("--device", metavar="NAME", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
     add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the arithmetic; auto tries which is faster")
     add("--compile", action="store_true", help="torch.compile the model: slow start, faster steps")
     add("--wandb", action="store_true", help="log to Weights & Biases as well (pip install wandb)")
@@ -774,17 +780,17 @@ def report(model, tokenizer, conversations, template, args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Fine-tune GPT-2 on instructions, dialogues or plain text.",
-                                     epilog="example: python finetune.py --model gpt2 --data my_records.json --epochs 3")
+    parser = new_parser("Fine-tune GPT-2 on instructions, dialogues or plain text.",
+                        "python finetune.py --model gpt2 --data my_records.json --epochs 3")
     add = parser.add_argument_group("model and data").add_argument
-    add("--model", default="gpt2-tiny", help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
+    add("--model", metavar="NAME", default="gpt2-tiny", help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
     add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), or .txt "
         "(default: the instructions and dialogues in data/)")
     add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
     add("--from_scratch", action="store_true", help="random weights in the shape of --model")
-    add("--out", help="folder of the run (out/sft, or out/eval with --eval_only)")
+    add("--out", metavar="FOLDER", help="folder of the run (out/sft, or out/eval with --eval_only)")
     add("--eval_only", action="store_true", help="evaluate --model on the test part of --data; train nothing")
-    add("--eval_prompts", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
+    add("--eval_prompts", metavar="N", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
     add_flags(parser, batch_size=8, weight_decay=0.01)
     args = parser.parse_args()
     args.out = args.out or ("out/eval" if args.eval_only else "out/sft")

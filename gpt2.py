@@ -429,11 +429,12 @@ class Tokenizer:
         byte_of = {letter: b for b, letter in byte_letters().items()}
         vocab = json.loads(vocab_json)
         merges = [line.split(" ") for line in merges_txt.split("\n") if line and not line.startswith("#version")]
-        names = [*byte_of, *(a + b for a, b in merges)]  # tiktoken merges in the order of the ids
-        if any(name not in vocab for name in names) or [vocab[n] for n in names[256:]] != list(range(256, len(names))):
+        names = dict.fromkeys([*byte_of, *(a + b for a, b in merges)])
+        if [vocab.get(name) for name in names][256:] != list(range(256, len(names))):  # tiktoken merges in the ids' order
             raise UserError("the vocabulary is not laid out like GPT-2's: 256 bytes, then one id per merge, in order")
         ranks = {bytes(byte_of[letter] for letter in name): vocab[name] for name in names}
-        self.special = {EOT: vocab.get(EOT, len(ranks))}
+        self.special = {name: id for name, id in vocab.items() if name not in names}
+        self.special.setdefault(EOT, len(vocab))
         self.bpe = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=self.special)
         self.pieces = {id: piece for piece, id in ranks.items()}
 
@@ -467,13 +468,10 @@ class Tokenizer:
 # Files: written whole or not at all, and safetensors
 
 
-def status(line="", done=False):
-    """A line on stderr that the next one overwrites; where stderr is no terminal, only the last (done) is printed."""
+def status(line=""):
+    """A line on the terminal that the next one overwrites; status() clears it."""
     if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns - 1
-        print(f"\r\x1b[K{line if done else line[:width]}", end="\n" if done and line else "", file=sys.stderr, flush=True)
-    elif done and line:
-        print(line, file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

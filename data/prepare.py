@@ -1,11 +1,10 @@
 """Real public data in the shapes of this repo: downloads a set and writes JSON lists that one can open and read.
 
     python data/prepare.py oasst1               # data/oasst1.json and data/oasst1_preferences.json
-    python data/prepare.py smoltalk --limit 500 # the first 500 conversations, no more is downloaded
+    python data/prepare.py smoltalk --limit 500 # the first 500 dialogues; no more than those are downloaded
 
-What arrived is kept in data/cache/. Everything is streamed, so that memory stays small: readers yield the JSON text of
-one record at a time, and converters turn a record into ("instructions" | "dialogues" | "preferences", record) or, for
-what is not used, ("dropped", reason).
+In reading order: converters, which turn one record of a source into what is kept and why the rest is not; readers,
+which yield the JSON text of one record at a time, so that memory stays small; the table of sources; main.
 """
 import argparse
 import collections
@@ -14,131 +13,129 @@ import gzip
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import gpt2
-from dpo import turns_of
-from finetune import positive, tidy
+from dpo import transcript
+from finetune import from_openai, positive, tidy
 from gpt2 import UserError, status
-import requests
 
-CACHE = Path(__file__).resolve().parent / "cache"
+CACHE = Path(__file__).resolve().parent / "cache"  # what was downloaded; delete it to fetch anew
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Converters: one record of a source in, any number of (kind, record) out
+# Converters: each yields (kind, record), the kinds being those of SCRIPTS below, or ("dropped", reason)
 
 
 def dialogue(turns):
-    """A dialogue out of (role, text) turns; what comes after the last answer is cut."""
+    """A dialogue out of (role, text) turns. What comes after the last answer is cut."""
     messages = tidy(turns)
-    if "user" not in [message["role"] for message in messages[:2]]:
-        return "dropped", "conversations without an answer, or with an empty message"
+    if next((message["role"] for message in messages if message["role"] != "system"), None) != "user":
+        return "dropped", "dialogues with no answer, an empty message, or another beginning than the user's"
     return "dialogues", {"messages": messages}
 
 
 def preference(turns, chosen, rejected):
-    """A preference pair out of the (role, text) turns of its prompt and two answers."""
+    """A pair out of the (role, text) turns of its prompt and two answers."""
     chosen, rejected = chosen.strip(), rejected.strip()
     if not chosen or not rejected:
         return "dropped", "pairs with an empty answer"
     if chosen == rejected:
-        return "dropped", "pairs of equal answers"
+        return "dropped", "pairs with equal answers"
     messages = tidy([*turns, ("assistant", chosen)])
-    if not messages or turns[-1:] != [("user", turns[-1][1])] if turns else True:
-        return "dropped", "pairs whose prompt has an empty message or does not end with the user"
+    if not messages or not turns or turns[-1][0] != "user":
+        return "dropped", "pairs with an empty message, or a prompt that does not end with the user"
     return "preferences", {"prompt": messages[:-1], "chosen": chosen, "rejected": rejected}
 
 
 def from_alpaca(record):
-    """A record of Alpaca: {"instruction", "input", "output"}, texts."""
+    """{"instruction", "input", "output"}, all texts."""
     record = {key: record[key].strip() for key in ("instruction", "input", "output")}
-    if record["instruction"] and record["output"]:
-        yield "instructions", record
-    else:
-        yield "dropped", "records without an instruction or without an answer"
+    complete = record["instruction"] and record["output"]
+    yield ("instructions", record) if complete else ("dropped", "records without an instruction or an answer")
 
 
 def fault(message):
-    """Why a message of a tree is not used; None where it is."""
-    return next((reason for reason, found in {
-        "messages in another language": message["lang"] != "en",
-        "messages that were deleted": message.get("deleted"),
-        "messages that did not pass review": not message["review_result"],
-        "messages without text": not message["text"].strip()}.items() if found), None)
+    """Why a message of a tree is not used, or None."""
+    checks = {"messages in another language": message["lang"] != "en", "messages that were deleted": message.get("deleted"),
+              "messages that did not pass review": not message["review_result"],
+              "messages without text": not message["text"].strip()}
+    return next((reason for reason, found in checks.items() if found), None)
 
 
 def from_tree(tree):
-    """A message tree of OpenAssistant: people answered a prompt, then the answers, and ranked answers to the same.
+    """A message tree of OpenAssistant: people wrote replies to a prompt and to the replies, and ranked the answers.
 
-    The dialogue is the longest path on which every answer has rank 0, the best. Wherever at least two answers are
-    ranked, the best and the worst of them make a pair. With a message that is not used goes all that is below it.
+    The dialogue is the longest path on which every answer has rank 0, the best. Wherever two answers or more are
+    ranked, the best and the worst make a pair. A message that is not used takes all below it with it.
     """
     if tree["tree_state"] != "ready_for_export":
         yield "dropped", "trees that were not finished"
         return
-    best, queue = [], [([], tree["prompt"], True)]  # what came before, a message, and were all answers of rank 0?
-    for path, message, top in queue:  # breadth first: the queue grows as it is read
+    best, queue = [], [([], tree["prompt"], True)]  # the turns before, the message, are all answers so far of rank 0?
+    for path, message, top in queue:  # it grows while it is read: breadth first
         if reason := fault(message):
             yield "dropped", reason
             continue
-        path = [*path, ({"prompter": "user", "assistant": "assistant"}[message["role"]], message["text"])]
-        if path[-1][0] == "assistant" and top and len(path) > len(best):
-            best = path
-        replies = message["replies"]
-        answers = sorted((reply for reply in replies if reply.get("rank") is not None and not fault(reply)),
-                         key=lambda reply: reply["rank"])
-        if path[-1][0] == "user" and len(answers) > 1:
-            yield preference(path, answers[0]["text"], answers[-1]["text"])
-        queue += [(path, reply, top and (reply["role"] == "prompter" or reply.get("rank") == 0)) for reply in replies]
+        role, replies = {"prompter": "user", "assistant": "assistant"}[message["role"]], message["replies"]
+        path = [*path, (role, message["text"])]
+        if role == "assistant":
+            top = top and message.get("rank") == 0
+            best = path if top and len(path) > len(best) else best
+        else:
+            ranked = sorted((reply for reply in replies if reply.get("rank") is not None and not fault(reply)),
+                            key=lambda reply: reply["rank"])
+            if len(ranked) > 1:
+                yield preference(path, ranked[0]["text"], ranked[-1]["text"])
+        queue += [(path, reply, top) for reply in replies]
     if best:
         yield dialogue(best)
     elif not fault(tree["prompt"]):
-        yield "dropped", "trees without an answer of rank 0"
+        yield "dropped", "trees without an answer of rank 0 to the prompt"
 
 
-def from_sides(record):
-    """Two whole conversations that differ in their last message, as texts (HH-RLHF) or messages (UltraFeedback)."""
-    (*prompt, chosen), (*other, rejected) = turns_of(record["chosen"]), turns_of(record["rejected"])
-    if prompt != other:
-        yield "dropped", "pairs that differ before the last answer"
-    elif chosen[0] != "assistant" or rejected[0] != "assistant":
-        yield "dropped", "pairs that do not end with an answer"
-    elif "score_chosen" in record and not record["score_chosen"] > record["score_rejected"]:
-        yield "dropped", "pairs with tied scores"
-    else:
-        yield preference(prompt, chosen[1], rejected[1])
+def sides(chosen, rejected):
+    """A pair out of two conversations, lists of (role, text) turns, that differ in their last turn."""
+    (*prompt, chosen), (*other, rejected) = chosen, rejected
+    if prompt != other or chosen[0] != "assistant" or rejected[0] != "assistant":
+        return "dropped", "pairs that differ in more than the last answer"
+    return preference(prompt, chosen[1], rejected[1])
+
+
+def from_transcripts(record):
+    """{"chosen", "rejected"}, texts like "\\n\\nHuman: Hi\\n\\nAssistant: Hello"."""
+    yield sides(transcript(record["chosen"]), transcript(record["rejected"]))
 
 
 def from_row(entry):
-    """An entry of the rows service: {"row": ..., "truncated_cells": [names]}."""
+    """An entry of the rows service: {"row": a dialogue or a scored pair, "truncated_cells": [names]}."""
     row = entry["row"]
     if entry["truncated_cells"]:
         yield "dropped", "rows that the service cut short"
-    elif "chosen" in row:
-        yield from from_sides(row)
+    elif "chosen" not in row:
+        yield dialogue(from_openai(row))
+    elif row["score_chosen"] > row["score_rejected"]:
+        yield sides(*(from_openai({"messages": row[side]}) for side in ("chosen", "rejected")))
     else:
-        yield dialogue(turns_of(row["messages"]))
+        yield "dropped", "pairs with tied scores"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Readers: the JSON text of one record after the other
+# Readers: each yields the JSON text of one record after the other
 
 
-def fetch(name, suffix):
-    """The path of a source in the cache, downloaded if need be."""
-    source, path = SOURCES[name], CACHE / (name + suffix)
+def fetch(url, path, sha256=None):
+    """The path, downloaded if need be. HF_ENDPOINT replaces the host of the hub's files."""
     if not path.exists():
         hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        gpt2.download(source.url.replace("{hub}", hub), path, source.sha256)
+        gpt2.download(url.replace("{hub}", hub), path, sha256)
     return path
 
 
 def read_lines(name):
     """The lines of a .jsonl.gz."""
-    path = fetch(name, ".jsonl.gz")
+    path = fetch(SOURCES[name].url, CACHE / f"{name}.jsonl.gz", SOURCES[name].sha256)
     try:
         with gzip.open(path) as f:
             yield from f
@@ -147,64 +144,39 @@ def read_lines(name):
 
 
 def read_list(name):
-    """The records of a JSON list, cut out of it piece by piece; what can't be read ends where the next "{" begins."""
+    """The records of a JSON list, cut from it one by one; what is broken ends where the next "{" stands."""
     decoder, text = json.JSONDecoder(), ""
-    with open(fetch(name, ".json"), encoding="utf-8", errors="replace") as f:
+    with open(fetch(SOURCES[name].url, CACHE / f"{name}.json"), encoding="utf-8", errors="replace") as f:
         while True:
             text = text.lstrip("\ufeff[], \t\r\n")
             try:
                 end = decoder.raw_decode(text)[1]
-            except (ValueError, RecursionError):
+            except ValueError:
                 if len(text) < 1 << 18 and (more := f.read(1 << 14)):  # no record is that long: perhaps it goes on
                     text += more
                     continue
                 if not text:
                     return
-                end = text.find("{", 1) if "{" in text[1:] else len(text)
+                end = text.find("{", 1) % (len(text) + 1)  # not found is -1: all of it
             yield text[:end]
             text = text[end:]
 
 
-def get_page(url):
-    """The answer of the rows service, {"rows": [...], "num_rows_total"}. It waits when told to, and tries again."""
-    for failures in range(1, 7):
-        try:
-            with requests.get(url, timeout=(10, 60)) as r:
-                gpt2.check_answer(r, have=0)
-                page = r.json()
-                return page["rows"], page["num_rows_total"]
-        except (requests.RequestException, ConnectionError, KeyError, TypeError) as error:
-            wait = getattr(error, "wait", None) or 0.5 * 2 ** failures
-            status(f"{type(error).__name__}, trying again in {wait:.0f} s")
-            reason = f"{type(error).__name__}: {str(error)[:150]}"
-        if failures < 6:
-            time.sleep(wait)
-    raise UserError(f"can't read {url} ({reason}). Try again later: it goes on where it stopped")
-
-
 def read_pages(name):
-    """Rows that the cache has, then more from the service, a hundred a request, each kept in the cache."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    count = size = 0
-    with open(CACHE / f"{name}.jsonl", "a+b") as f:
-        f.seek(0)
-        for line in f:
-            if not line.endswith(b"\n"):  # writing was interrupted here
-                break
-            count, size = count + 1, size + len(line)
-            yield line
-        f.truncate(size)
-        total = count + 1
-        while count < total:
-            rows, total = get_page(f"{SOURCES[name].url}&offset={count}&length=100")
-            if not rows:
-                return
-            lines = [json.dumps(row).encode() + b"\n" for row in rows]
-            f.write(b"".join(lines))
-            f.flush()
-            count += len(rows)
-            status(f"{name}: {count:,} of {total:,} rows")
-            yield from lines
+    """The rows of a set, a hundred a request. gpt2.download waits as long as the service says; pages are kept."""
+    offset, total = 0, 1
+    while offset < total:
+        path = CACHE / name / f"{offset}.json"
+        fetch(f"{SOURCES[name].url}&offset={offset}&length=100", path)
+        try:
+            page = json.loads(path.read_bytes())
+            rows, total = page["rows"], int(page["num_rows_total"])
+        except (ValueError, KeyError, TypeError):
+            path.unlink()
+            raise UserError(f"the rows service sent something else than rows {offset} to {offset + 99}: try again later") from None
+        yield from map(json.dumps, rows)
+        offset = offset + len(rows) if rows else total
+        status(f"{name}: {offset:,} of {total:,} rows")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -214,77 +186,68 @@ def read_pages(name):
 class Source(NamedTuple):
     what: str
     licence: str
-    kinds: tuple  # a file for each; the first has the name of the set
+    kinds: tuple  # a file for each
     url: str
     read: Callable
     convert: Callable
     sha256: str = None
-    limit: int = None  # how much to keep, where --limit does not say
+    limit: int = None  # how many records to use, where --limit does not say
     warning: str = ""
 
 
-HUB = "{hub}/datasets/"
 ROWS = "https://datasets-server.huggingface.co/rows?dataset="
 SOURCES = {
     "alpaca": Source(
-        "52,002 instructions", "CC BY-NC 4.0: not for commercial use", ("instructions",),
+        "52,002 instructions", "CC BY-NC 4.0 (not for commercial use)", ("instructions",),
         "https://raw.githubusercontent.com/tatsu-lab/stanford_alpaca/main/alpaca_data.json", read_list, from_alpaca),
     "oasst1": Source(
-        "10,364 message trees written and ranked by people; the English ones are kept", "Apache-2.0", ("dialogues", "preferences"),
-        HUB + "OpenAssistant/oasst1/resolve/fdf72ae0827c1cda404aff25b6603abec9e3399b/2023-04-12_oasst_ready.trees.jsonl.gz",
+        "10,364 trees of messages, of which the English are used", "Apache-2.0", ("dialogues", "preferences"),
+        "{hub}/datasets/OpenAssistant/oasst1/resolve/fdf72ae0827c1cda404aff25b6603abec9e3399b/2023-04-12_oasst_ready.trees.jsonl.gz",
         read_lines, from_tree, "2a9a8fd343e9b28e04a895a669d3253f82d93e9c174d440199ae19d5fafbdff7"),
     "oasst2": Source(
-        "its larger successor", "Apache-2.0", ("dialogues", "preferences"),
-        HUB + "OpenAssistant/oasst2/resolve/179dd21fc55192153d94adb0e0ce8f69e222bf75/2023-11-05_oasst2_ready.trees.jsonl.gz",
+        "more such trees", "Apache-2.0", ("dialogues", "preferences"),
+        "{hub}/datasets/OpenAssistant/oasst2/resolve/179dd21fc55192153d94adb0e0ce8f69e222bf75/2023-11-05_oasst2_ready.trees.jsonl.gz",
         read_lines, from_tree, "7a886a16ccfc1173c4f00a6897523e3c95b2785a86ee44a18a98f4f2807ee29b"),
     "smoltalk": Source(
-        "dialogues, mostly written by models", "Apache-2.0, its parts taken from older sets: theirs", ("dialogues",),
+        "dialogues, most of them written by models", "Apache-2.0; the older sets in it have their own", ("dialogues",),
         ROWS + "HuggingFaceTB/smoltalk&config=all&split=train", read_pages, from_row, limit=5000),
     "ultrafeedback": Source(
-        "61,135 pairs, written and scored by models", "MIT", ("preferences",),
+        "61,135 pairs of answers by models, scored by a model", "MIT", ("preferences",),
         ROWS + "HuggingFaceH4/ultrafeedback_binarized&config=default&split=train_prefs", read_pages, from_row, limit=5000),
     "hh-rlhf": Source(
         "pairs of helpful answers, chosen by people", "MIT", ("preferences",),
-        HUB + "Anthropic/hh-rlhf/resolve/main/helpful-base/train.jsonl.gz", read_lines, from_sides,
+        "{hub}/datasets/Anthropic/hh-rlhf/resolve/main/helpful-base/train.jsonl.gz", read_lines, from_transcripts,
         warning="Careful: this set contains offensive and upsetting text."),
 }
 SCRIPTS = {"instructions": "finetune.py", "dialogues": "finetune.py", "preferences": "dpo.py"}
 
-# ---------------------------------------------------------------------------------------------------------------------
-# main
-
-
-def convert(line, source):
-    """What a converter makes of the JSON text of one record, as (kind, JSON text or reason)."""
-    try:
-        return [(kind, value if kind == "dropped" else json.dumps(value, ensure_ascii=False).encode())
-                for kind, value in source.convert(json.loads(line))]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
-        return [("dropped", "records that are broken or of another form")]
-
 
 def prepare(name, out, limit):
-    """Writes the files of a set; returns {kind: (path, number of records)} and a Counter of the reasons for dropping."""
+    """Writes the files of a set; returns {kind: (path, number of records)} and a Counter of why others were dropped."""
     source, kept, dropped, used = SOURCES[name], collections.Counter(), collections.Counter(), 0
-    paths = {kind: out.with_stem(out.stem + f"_{kind}") if i else out for i, kind in enumerate(source.kinds)}
+    paths = {kind: out.with_stem(f"{out.stem}_{kind}") if i else out for i, kind in enumerate(source.kinds)}
     with contextlib.ExitStack() as stack:
         files = {kind: stack.enter_context(gpt2.atomic_write(path, "wb")) for kind, path in paths.items()}
         for count, line in enumerate(source.read(name), 1):
-            before = kept.total()
-            for kind, value in convert(line, source):
+            try:
+                found = [(kind, value if kind == "dropped" else json.dumps(value, ensure_ascii=False).encode())
+                         for kind, value in source.convert(json.loads(line))]
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+                found = [("dropped", "records that are broken or not of the expected form")]
+            for kind, value in found:
                 if kind == "dropped":
                     dropped[value] += 1
                 else:
                     files[kind].write((b",\n" if kept[kind] else b"[\n") + value)
                     kept[kind] += 1
-            used += kept.total() > before
+            used += any(kind != "dropped" for kind, _ in found)
             if used == limit:
                 break
             if count % 1000 == 0:
                 status(f"{name}: {count:,} records read")
         status()
-        if not kept:
-            raise UserError(f"{name}: nothing could be used; dropped: {dict(dropped) or 'nothing, it is empty'}")
+        if not used:
+            raise UserError(f"{name}: no record can be used. Dropped: {dict(dropped)}")
         for kind, f in files.items():
             f.write(b"\n]\n" if kept[kind] else b"[]\n")
     return {kind: (path, kept[kind]) for kind, path in paths.items()}, dropped
@@ -292,22 +255,25 @@ def prepare(name, out, limit):
 
 def main():
     parser = argparse.ArgumentParser(description="Download a public data set and convert it for finetune.py and dpo.py.",
-                                     epilog="sets: " + "; ".join(f"{name} ({source.what})" for name, source in SOURCES.items()))
-    parser.add_argument("name", metavar="NAME", help=", ".join(SOURCES))
-    parser.add_argument("--limit", type=positive(int), metavar="N", help="stop after N records that could be used; of oasst, trees "
-                        "(default: all, or 5,000 where rows come page by page)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="a .json file (default: data/NAME.json)")
+                                     epilog="; ".join(f"{name}: {source.what}" for name, source in SOURCES.items()))
+    add = parser.add_argument
+    add("name", metavar="NAME", help=", ".join(SOURCES))
+    add("--limit", type=positive(int), metavar="N", help="stop after N records that can be used, of oasst trees "
+        "(default: all; 5,000 of smoltalk and ultrafeedback, which come page by page)")
+    add("--out", type=Path, metavar="FILE", help="a .json file (default: NAME.json beside this script)")
     args = parser.parse_args()
     if args.name not in SOURCES:
-        raise UserError(f"no set {args.name!r}; those known are {', '.join(SOURCES)}")
-    source, out = SOURCES[args.name], args.out or CACHE.parent / f"{args.name}.json"
+        raise UserError(f"no set {args.name!r}; known are {', '.join(SOURCES)}")
+    source, out = SOURCES[args.name], args.out or CACHE.with_name(f"{args.name}.json")
     if out.suffix != ".json":
-        raise UserError(f"--out {out}: the name of the file must end in .json")
+        raise UserError(f"--out {out}: the name must end in .json")
     files, dropped = prepare(args.name, out, args.limit or source.limit)
     for kind, (path, count) in files.items():
         print(f"{os.path.relpath(path)}: {count:,} {kind}")
     print("Dropped: " + (", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common()) or "nothing"))
-    print(f"Licence: {source.licence}" + (f"\n{source.warning}" if source.warning else ""))
+    print(f"Licence: {source.licence}")
+    if source.warning:
+        print(source.warning)
     for kind, (path, count) in files.items():
         if count:
             print(f"Next: python {SCRIPTS[kind]} --data {os.path.relpath(path)}")
