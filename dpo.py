@@ -36,28 +36,32 @@ def transcript(text):
 def turns_of(value):
     """Turns from what stands in a prompt, chosen or rejected field: a text, a message, or a list of messages."""
     if isinstance(value, str):
-        return transcript(value) if "\n\nHuman:" in "\n\n" + value else [("", value)]
+        return [("", value)]
     messages = value if isinstance(value, list) else [value]
     return [(m["from"], m["value"]) if "value" in m else (m["role"], m["content"]) for m in messages]
 
 
 def pair_of(record):
     """(prompt turns, chosen text, rejected text) of a record in any of the forms that are around."""
-    chosen, rejected = turns_of(record["chosen"]), turns_of(record["rejected"])
+    chosen, rejected, prompt = record["chosen"], record["rejected"], record.get("prompt")
     if "instruction" in record:
         prompt = finetune.from_alpaca({"output": "", **record})[:1]
     elif "conversations" in record:
         prompt = finetune.from_sharegpt(record)
-    elif len(chosen) > 1:  # the prompt is part of both sides: HH transcripts, UltraFeedback
-        prompt = chosen[:-1]
-    else:
-        prompt = [(role or "user", text) for role, text in turns_of(record["prompt"])]
-    return prompt, chosen[-1][1], rejected[-1][1]
+    elif isinstance(prompt, str):
+        *turns, last = transcript(prompt) or [("user", prompt)]
+        prompt = [*turns, last] if last[1] else turns  # "...\n\nAssistant:" waits for the answer
+    elif isinstance(prompt, list):
+        prompt = turns_of(prompt)
+    elif isinstance(chosen, str):  # Anthropic HH: two transcripts that differ in the last answer
+        chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(side)] for side in (chosen, rejected))
+    chosen, rejected = turns_of(chosen), turns_of(rejected)
+    return prompt or chosen[:-1], chosen[-1][1], rejected[-1][1]
 
 
 def read_pairs(path):
-    """The pairs of a file: (prompt messages, chosen text, rejected text). Pairs with equal or empty answers teach
-    nothing; they are left out, and counted on the screen."""
+    """The pairs of a file: (prompt messages, chosen text, rejected text). Pairs with equal or empty texts, or with a
+    prompt that does not end with the user, are left out, and counted on the screen."""
     pairs, left_out = [], 0
     for where, record in finetune.read_records(path):
         try:
@@ -66,19 +70,18 @@ def read_pairs(path):
             prompt, chosen, rejected = pair_of(record)
             if not (isinstance(chosen, str) and isinstance(rejected, str)):
                 raise ValueError("chosen and rejected must be texts")
-            if not chosen.strip() or not rejected.strip() or chosen.strip() == rejected.strip():
+            chosen, rejected = chosen.strip(), rejected.strip()
+            *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
+            if messages and answer["content"] == chosen and rejected and chosen != rejected:
+                pairs.append((messages, chosen, rejected))
+            else:
                 left_out += 1
-                continue
-            *messages, answer = tidy([*prompt, ("assistant", chosen)])
-            if not messages or messages[-1]["role"] != "user":
-                raise ValueError("the prompt must end with a message of the user")
-            pairs.append((messages, answer["content"], rejected.strip()))
         except KeyError as error:
             raise UserError(f"{where}: field {error} is missing") from None
         except (ValueError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"{where}: {error}") from None
     if left_out:
-        print(f"{path}: {left_out} pairs with equal or empty answers are left out")
+        print(f"{path}: {left_out} pairs with equal or empty texts, or without a last word of the user, are left out")
     if not pairs:
         raise UserError(f"{path} holds no pair to learn from")
     return pairs

@@ -152,7 +152,7 @@ def read_list(name):
             try:
                 end = decoder.raw_decode(text)[1]
             except ValueError:
-                if len(text) < 1 << 18 and (more := f.read(1 << 14)):  # no record is that long: perhaps it goes on
+                if len(text) < 1 << 16 and (more := f.read(1 << 14)):  # no record is that long: perhaps it goes on
                     text += more
                     continue
                 if not text:
@@ -184,7 +184,6 @@ def read_pages(name):
 
 
 class Source(NamedTuple):
-    what: str
     licence: str
     kinds: tuple  # a file for each
     url: str
@@ -198,24 +197,24 @@ class Source(NamedTuple):
 ROWS = "https://datasets-server.huggingface.co/rows?dataset="
 SOURCES = {
     "alpaca": Source(
-        "52,002 instructions", "CC BY-NC 4.0 (not for commercial use)", ("instructions",),
+        "CC BY-NC 4.0 (not for commercial use)", ("instructions",),
         "https://raw.githubusercontent.com/tatsu-lab/stanford_alpaca/main/alpaca_data.json", read_list, from_alpaca),
     "oasst1": Source(
-        "10,364 trees of messages, of which the English are used", "Apache-2.0", ("dialogues", "preferences"),
+        "Apache-2.0", ("dialogues", "preferences"),
         "{hub}/datasets/OpenAssistant/oasst1/resolve/fdf72ae0827c1cda404aff25b6603abec9e3399b/2023-04-12_oasst_ready.trees.jsonl.gz",
         read_lines, from_tree, "2a9a8fd343e9b28e04a895a669d3253f82d93e9c174d440199ae19d5fafbdff7"),
     "oasst2": Source(
-        "more such trees", "Apache-2.0", ("dialogues", "preferences"),
+        "Apache-2.0", ("dialogues", "preferences"),
         "{hub}/datasets/OpenAssistant/oasst2/resolve/179dd21fc55192153d94adb0e0ce8f69e222bf75/2023-11-05_oasst2_ready.trees.jsonl.gz",
         read_lines, from_tree, "7a886a16ccfc1173c4f00a6897523e3c95b2785a86ee44a18a98f4f2807ee29b"),
     "smoltalk": Source(
-        "dialogues, most of them written by models", "Apache-2.0; the older sets in it have their own", ("dialogues",),
+        "Apache-2.0; the older sets in it have their own", ("dialogues",),
         ROWS + "HuggingFaceTB/smoltalk&config=all&split=train", read_pages, from_row, limit=5000),
     "ultrafeedback": Source(
-        "61,135 pairs of answers by models, scored by a model", "MIT", ("preferences",),
+        "MIT", ("preferences",),
         ROWS + "HuggingFaceH4/ultrafeedback_binarized&config=default&split=train_prefs", read_pages, from_row, limit=5000),
     "hh-rlhf": Source(
-        "pairs of helpful answers, chosen by people", "MIT", ("preferences",),
+        "MIT", ("preferences",),
         "{hub}/datasets/Anthropic/hh-rlhf/resolve/main/helpful-base/train.jsonl.gz", read_lines, from_transcripts,
         warning="Careful: this set contains offensive and upsetting text."),
 }
@@ -255,10 +254,10 @@ def prepare(name, out, limit):
 
 def main():
     parser = argparse.ArgumentParser(description="Download a public data set and convert it for finetune.py and dpo.py.",
-                                     epilog="; ".join(f"{name}: {source.what}" for name, source in SOURCES.items()))
+                                     epilog="data/README.md says what the sets are")
     add = parser.add_argument
     add("name", metavar="NAME", help=", ".join(SOURCES))
-    add("--limit", type=positive(int), metavar="N", help="stop after N records that can be used, of oasst trees "
+    add("--limit", type=positive(int), metavar="N", help="stop after N records, for oasst after N trees, that could be used "
         "(default: all; 5,000 of smoltalk and ultrafeedback, which come page by page)")
     add("--out", type=Path, metavar="FILE", help="a .json file (default: NAME.json beside this script)")
     args = parser.parse_args()
@@ -271,9 +270,7 @@ def main():
     for kind, (path, count) in files.items():
         print(f"{os.path.relpath(path)}: {count:,} {kind}")
     print("Dropped: " + (", ".join(f"{count:,} {reason}" for reason, count in dropped.most_common()) or "nothing"))
-    print(f"Licence: {source.licence}")
-    if source.warning:
-        print(source.warning)
+    print(f"Licence: {source.licence}. {source.warning}".rstrip())
     for kind, (path, count) in files.items():
         if count:
             print(f"Next: python {SCRIPTS[kind]} --data {os.path.relpath(path)}")
