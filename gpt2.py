@@ -170,7 +170,7 @@ class GPT(nn.Module):
                 raise ValueError(f"{past + T} tokens do not fit a context of {self.config.n_positions}")
             positions = torch.arange(past, past + T, device=ids.device)  # (T,)
         if mask is None and past and T > 1:
-            mask = torch.arange(past + T, device=ids.device) <= positions[:, None]  # (T, S)
+            mask = torch.ones(T, past + T, dtype=torch.bool, device=ids.device).tril(past)  # (T, S)
         x = self.drop(self.wte(ids) + self.wpe(positions))  # (B, T, C)
         for block, layer_cache in zip(self.h, cache.layers if cache else [None] * len(self.h)):
             x = block(x, mask, layer_cache)
@@ -251,7 +251,7 @@ def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
     temperature 0 takes the likeliest id. top_k keeps the k likeliest (0: all), top_p the fewest whose probabilities
     reach p (nucleus sampling, Holtzman et al. 2019).
     """
-    if temperature == 0:
+    if temperature < 1e-5:  # 0, or so little that dividing by it overflows
         return logits.argmax(-1)
     logits = logits.float() / temperature
     if 0 < top_k < logits.size(-1):
@@ -357,7 +357,7 @@ class LoRA(nn.Module):
 
     def forward(self, x):
         y = self.base(x)
-        return y + self.scale * (x @ self.A @ self.B) if self.enabled else y
+        return y + self.scale * (x @ self.A.to(x.dtype) @ self.B.to(x.dtype)) if self.enabled else y
 
     def merged(self):
         """The weight (in, out) of a plain Conv1D that computes the same."""
@@ -392,12 +392,13 @@ def merge_lora(model):
 @contextlib.contextmanager
 def lora_disabled(model):
     """Inside, the model computes what it did before add_lora."""
-    for layer in lora_layers(model):
+    layers = [layer for layer in lora_layers(model) if layer.enabled]
+    for layer in layers:
         layer.enabled = False
     try:
         yield model
     finally:
-        for layer in lora_layers(model):
+        for layer in layers:
             layer.enabled = True
 
 
@@ -430,12 +431,17 @@ class Tokenizer:
         vocab = json.loads(vocab_json)
         merges = [line.split(" ") for line in merges_txt.split("\n") if line and not line.startswith("#version")]
         names = dict.fromkeys([*byte_of, *(a + b for a, b in merges)])
-        if [vocab.get(name) for name in names][256:] != list(range(256, len(names))):  # tiktoken merges in the ids' order
-            raise UserError("the vocabulary is not laid out like GPT-2's: 256 bytes, then one id per merge, in order")
-        ranks = {bytes(byte_of[letter] for letter in name): vocab[name] for name in names}
-        self.special = {name: id for name, id in vocab.items() if name not in names}
-        self.special.setdefault(EOT, len(vocab))
-        self.bpe = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=self.special)
+        try:
+            ids = [vocab[name] for name in names]
+            self.special = {name: id for name, id in vocab.items() if name not in names}
+            self.special.setdefault(EOT, len(vocab))
+            if (sorted(ids[:256]) + ids[256:] != list(range(len(ids)))  # tiktoken merges in the order of the ids
+                    or len(self.special) > 100 or len({*ids, *self.special.values()}) < len(ids) + len(self.special)):
+                raise ValueError
+            ranks = {bytes(byte_of[letter] for letter in name): id for name, id in zip(names, ids)}
+            self.bpe = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=self.special)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            raise UserError("it is not laid out like GPT-2's: 256 bytes, one id per merge in order, special ids") from None
         self.pieces = {id: piece for piece, id in ranks.items()}
 
     @property
@@ -452,8 +458,7 @@ class Tokenizer:
             self.special.update(zip(ROLES, range(self.vocab_size, self.vocab_size + len(ROLES))))
 
     def encode(self, text):
-        # A lone surrogate, half of an emoji in a broken file, is no text: it becomes the replacement character.
-        return self.bpe.encode_ordinary(text.encode("utf-8", "replace").decode("utf-8", "replace"))
+        return self.bpe.encode_ordinary(text)
 
     def decode_bytes(self, ids):
         names = {id: name.encode() for name, id in self.special.items()}
@@ -491,7 +496,7 @@ def atomic_write(path, mode="w"):
 
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool, "U8": torch.uint8,
-          "I64": torch.int64}
+          "I64": torch.int64, "F64": torch.float64}
 
 
 def read_safetensors(path):
@@ -508,16 +513,25 @@ def read_safetensors(path):
         try:
             header = json.loads(f.read(start - 8))
             header.pop("__metadata__", None)
-            entries = [(*e["data_offsets"], name, DTYPES[e["dtype"]], e["shape"]) for name, e in header.items()]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise bad(f"its header can't be read ({error!r})") from None
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise bad(f"its header can't be read ({error})") from None
+        entries = []
+        for name, e in header.items():
+            try:
+                (begin, stop), shape, dtype = e["data_offsets"], e["shape"], DTYPES[e["dtype"]]
+                good = all(type(n) is int and 0 <= n <= size for n in (begin, stop, *shape))
+            except (ValueError, KeyError, TypeError):
+                good = False
+            if not good:
+                raise bad(f"tensor {name[:100]!r} is described by {str(e)[:200]}")
+            entries.append((begin, stop, name, dtype, shape))
         data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
     tensors, end = {}, 0
     for begin, stop, name, dtype, shape in sorted(entries):
         count = math.prod(shape)
         if begin != end or stop - begin != count * dtype.itemsize or start + stop > size:
             raise bad(f"tensor {name} claims bytes {begin} to {stop}, which don't fit its shape {shape} or the file")
-        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin) if count else torch.empty(0)
+        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin) if count else torch.empty(0, dtype=dtype)
         tensors[name], end = flat.view(shape), stop
     return tensors
 
@@ -557,7 +571,7 @@ def receive(r, partial, start, name):
     size, began, shown = start, time.monotonic(), 0.0
     with open(partial, "r+b" if start else "wb") as f:
         f.seek(start)
-        for chunk in r.iter_content(1 << 20):
+        for chunk in r.iter_content(1 << 14):
             f.write(chunk)
             size += len(chunk)
             if (now := time.monotonic()) - shown > 0.2:
@@ -572,12 +586,26 @@ def check_answer(r, have):
     """Passes an answer that carries the file, raises OSError for one worth another try, UserError for the others."""
     if r.status_code == 429 or r.status_code >= 500:
         error = requests.HTTPError(f"{r.status_code} {r.reason}")
-        error.wait = int(seconds) if (seconds := r.headers.get("Retry-After", "")).isdigit() else None
+        seconds = r.headers.get("Retry-After", "")
+        error.wait = min(int(seconds), 120) if re.fullmatch("[0-9]{1,9}", seconds) else None
         raise error
     if r.status_code not in (200, 206) and not (r.status_code == 416 and have):
         raise UserError(f"{r.url} answered {r.status_code} {r.reason}: check the name, and that the file is public")
-    if "text/html" in r.headers.get("Content-Type", ""):
+    if r.status_code != 416 and "text/html" in r.headers.get("Content-Type", ""):
         raise UserError(f"{r.url} sent a web page instead of the file: is there a login or a proxy in between?")
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Waits until no other process holds the lock file `path`, and holds it (not on Windows, which has no flock)."""
+    with open(path, "w") as f:
+        with contextlib.suppress(ImportError):
+            import fcntl
+            fcntl.flock(f, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def download(url, path, sha256=None):
@@ -590,7 +618,16 @@ def download(url, path, sha256=None):
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    resumed, failures = partial.exists(), 0
+    before = path.exists()
+    with locked(path.with_name(f".{path.name}.lock")):
+        if before or not path.exists():  # else another process has fetched it meanwhile
+            complete(url, partial, sha256, path)
+            os.replace(partial, path)
+
+
+def complete(url, partial, sha256, path):
+    """Fetches what the file `partial` lacks, and checks the whole."""
+    resumed, failures, best = partial.exists(), 0, 0
     while True:
         have = partial.stat().st_size if partial.exists() else 0
         try:
@@ -609,8 +646,9 @@ def download(url, path, sha256=None):
         except requests.TooManyRedirects:
             raise UserError(f"{url} redirects in a circle") from None
         except (requests.RequestException, ConnectionError) as error:
-            failures = 0 if partial.exists() and partial.stat().st_size > have else failures + 1
-            if failures > 4 or isinstance(error, requests.exceptions.InvalidURL):
+            size = partial.stat().st_size if partial.exists() else 0
+            failures, best = 0 if size > max(best, have) else failures + 1, max(best, size, have)
+            if failures > 4 or isinstance(error, ValueError):  # a bad URL is a ValueError too
                 raise UserError(f"can't download {url} ({type(error).__name__}: {str(error)[:150]}). "
                                 f"Try again later, or put the file at {path} yourself") from None
             wait = getattr(error, "wait", None) or 0.5 * 2 ** failures
@@ -619,12 +657,11 @@ def download(url, path, sha256=None):
             continue
         status()
         if not sha256 or sha256_of(partial) == sha256:
-            break
+            return
         partial.unlink()
         if not resumed:
             raise UserError(f"{url}: what arrived is not the expected file (wrong sha256), so it was thrown away")
         resumed = False
-    os.replace(partial, path)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -645,16 +682,17 @@ PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, sha
 
 def fetch(repo, revision, name, sha256=None):
     """The path of a file of a hub repository, downloaded if need be into the cache that transformers uses too."""
-    home = os.environ.get("HF_HOME", "~/.cache/huggingface")
+    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser() / f"models--{repo.replace('/', '--')}"
     ref = cache / "refs" / revision  # holds the commit that a name such as "main" stood for
-    path = cache / "snapshots" / (ref.read_text().strip() if ref.is_file() else revision) / name
+    revision = ref.read_text().strip() if ref.is_file() else revision
+    path = cache / "snapshots" / revision / name
     if not path.exists():
-        endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
         try:
             download(f"{endpoint}/{repo}/resolve/{revision}/{name}", path, sha256)
         except UserError as error:
-            raise UserError(f"{error} (offline? --model gpt2-tiny needs no network)") from None
+            raise UserError(f"{error} (--model gpt2-tiny needs no network)") from None
     return path
 
 
@@ -674,34 +712,46 @@ def read_config(path):
     """The Config in a config.json; UserError where it describes something that this GPT-2 is not."""
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
-        config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
-        shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
-    except (OSError, ValueError, TypeError) as error:
+        if not isinstance(raw, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
+    config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
+    shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
+    if not all(type(n) is int and 0 < n < 10**7 for n in shape) or config.n_layer > 1000 or config.n_embd % config.n_head:
+        raise UserError(f"{path}: {str(config)[:500]} is no possible shape")
+    for key in ("layer_norm_epsilon", "dropout"):
+        value = getattr(config, key)
+        if type(value) not in (int, float) or not 0 <= value < 1:
+            raise UserError(f"{path}: {key} is {str(value)[:100]!r}, not a number from 0 to 1")
+    if config.template not in (None, *CHAT_TEMPLATES):
+        raise UserError(f"{path}: template is {str(config.template)[:100]!r}; known are {' and '.join(CHAT_TEMPLATES)}")
     expected = {"model_type": ("gpt2",), "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
                 "n_inner": (None, 4 * config.n_embd), "scale_attn_weights": (True,),
                 "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
     for key, allowed in expected.items():
         if raw.get(key, allowed[0]) not in allowed:
             raise UserError(f"{path}: {key} is {raw[key]!r}; only {' or '.join(map(str, allowed))} is GPT-2 as known here")
-    if not all(isinstance(n, int) and n > 0 for n in shape) or config.n_embd % config.n_head:
-        raise UserError(f"{path}: {config} is no possible shape")
     return config
 
 
-def load_weights(model, path):
+def load_weights(model, path, device="cpu"):
     """Copies a checkpoint into the model: with or without the prefix "transformer.", masks and the tied head skipped."""
     tensors = {name.removeprefix("transformer."): t for name, t in read_safetensors(path).items()}
+    shapes = {name: p.shape for name, p in model.named_parameters()}
+    for name, shape in shapes.items():
+        if name not in tensors:
+            raise UserError(f"{path} has no tensor {name}")
+        if tensors[name].shape != shape:
+            raise UserError(f"{path}: {name} has shape {list(tensors[name].shape)}, config.json says {list(shape)}")
+    extra = [name for name in tensors.keys() - shapes.keys() if not re.fullmatch(r"lm_head\.weight|h\.\d+\.attn\.(masked_)?bias", name)]
+    if extra:
+        raise UserError(f"{path} has tensors that no GPT-2 of {model.config.n_layer} layers has: {', '.join(sorted(extra)[:3])}")
+    if model.wte.weight.is_meta:  # memory is taken only for a file that fits
+        model.to_empty(device=device)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if name not in tensors:
-                raise UserError(f"{path} has no tensor {name}")
-            if tensors[name].shape != p.shape:
-                raise UserError(f"{path}: {name} has shape {list(tensors[name].shape)}, config.json says {list(p.shape)}")
-            p.copy_(tensors.pop(name))
-    extra = [name for name in tensors if not re.fullmatch(r"lm_head\.weight|h\.\d+\.attn\.(masked_)?bias", name)]
-    if extra:
-        raise UserError(f"{path} has tensors that no GPT-2 of {model.config.n_layer} layers has: {', '.join(extra[:3])}")
+            p.copy_(tensors[name])
 
 
 def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
@@ -719,7 +769,7 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     elif folder.is_dir():
         config, checkpoint = read_config(folder / "config.json"), lambda: folder / "model.safetensors"
         vocabulary = [folder / "vocab.json", folder / "merges.txt"] if (folder / "vocab.json").exists() else None
-    elif re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         config, checkpoint = read_config(fetch(name, "main", "config.json")), lambda: fetch(name, "main", "model.safetensors")
         vocabulary = [fetch(name, "main", "vocab.json"), fetch(name, "main", "merges.txt")]
     else:
@@ -738,14 +788,14 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
 
     with torch.device("meta"):  # no memory yet, and no time spent on random numbers
         model = GPT(config)
-    model = model.to(dtype).to_empty(device=device)
+    model = model.to(dtype)
     if weights:
         path = checkpoint()
-        if not path.exists():
+        if not path.is_file():
             raise UserError(f"{path} does not exist (weights are read from safetensors only, never from a pickle)")
-        load_weights(model, path)
+        load_weights(model, path, device)
     else:
-        model.init_weights()
+        model.to_empty(device=device).init_weights()
     return model.eval(), tokenizer
 
 
