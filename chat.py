@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import gpt2
-from finetune import encode_prompt, new_parser, newest_run, positive
+from finetune import check_device, encode_prompt, new_parser, newest_run
 from gpt2 import UserError
 import torch
 
@@ -27,10 +27,12 @@ HELP = """\
 /ab               from now on two replies to pick from, saved for dpo.py; again: off
 /stats            speed of the last reply        /help, /quit (or Ctrl-D); Ctrl-C stops a reply and keeps it"""
 
+HEADING = "\n\n### "  # with it a model that learned the alpaca template would go on to speak for the user
+LIMITS = {"temperature": (0, 100), "top_k": (0, 10 ** 6), "top_p": (0, 1), "max_new_tokens": (1, 10 ** 6)}
 
-def stream_text(ids, tokenizer, stop="\n\n### "):
-    """The text of a stream of ids in pieces of whole characters, up to `stop`: the heading with which a model that
-    learned the alpaca template would go on to speak for the user. Control characters are left out."""
+
+def stream_text(ids, tokenizer, stop=HEADING):
+    """The text of a stream of ids in pieces of whole characters, up to `stop`, without control characters."""
     decoder, held = codecs.getincrementaldecoder("utf-8")("replace"), ""
     for id in ids:
         held += re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", decoder.decode(tokenizer.decode_bytes([id])))
@@ -50,8 +52,7 @@ class Conversation:
         self.name, self.device = name, args.device
         self.model, self.tokenizer = gpt2.load(name, args.device, args.dtype)
         self.template = self.model.config.template or "alpaca"
-        self.settings = dict(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p,
-                             max_new_tokens=min(args.max_new_tokens, self.model.config.n_positions // 2))
+        self.settings = {name: getattr(args, name) for name in LIMITS}
         self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0
         self.cache = gpt2.KVCache(self.model.config)
         self.opening = [{"role": "system", "content": args.system}] if args.system else []
@@ -59,8 +60,9 @@ class Conversation:
 
     def reply(self):
         """Streams an answer to the last message, piece by piece, and adds it to the conversation, a part of it too."""
-        limit = self.model.config.n_positions - self.settings["max_new_tokens"]
-        prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, limit)
+        context = self.model.config.n_positions
+        settings = self.settings | {"max_new_tokens": min(self.settings["max_new_tokens"], context // 2)}
+        prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, context - settings["max_new_tokens"])
         start, first, count, said = time.perf_counter(), None, 0, ""
         def counted(ids):
             nonlocal first, count
@@ -68,14 +70,17 @@ class Conversation:
                 count, first = count + 1, first or time.perf_counter()
                 yield id
         ids = gpt2.generate(self.model, prompt, stop=tuple(self.tokenizer.special.values()), cache=self.cache,
-                            seed=None if self.seed is None else self.seed + self.replies, **self.settings)
+                            seed=None if self.seed is None else self.seed + self.replies, **settings)
         self.replies += 1
         try:
-            for piece in stream_text(counted(ids), self.tokenizer):
+            for piece in stream_text(counted(ids), self.tokenizer, HEADING if self.template == "alpaca" else "\0"):
                 said += piece
                 yield piece
         finally:  # also when the reader stops listening
-            self.messages.append({"role": "assistant", "content": said})
+            if said.strip():
+                self.messages.append({"role": "assistant", "content": said})
+            else:  # nothing was said: an empty message would be no data for anyone
+                self.undo()
             if first:
                 speed = (count - 1) / max(time.perf_counter() - first, 1e-9)
                 self.stats = (f"{len(prompt)} tokens of prompt, first token after {first - start:.2f} s, "
@@ -120,7 +125,7 @@ def pick(conversation, path):
     for number in ("1", "2"):
         conversation.messages = list(prompt)
         show(conversation, f"{number}> ")
-        replies.append(conversation.messages[-1]["content"].strip())
+        replies.append(conversation.messages[-1]["content"].strip() if len(conversation.messages) > len(prompt) else "")
     choice = ""
     while choice not in ("1", "2", "b", "s"):
         choice = input("[which is better? 1, 2, b: both bad, s: skip] ").strip().lower()[:1]
@@ -129,7 +134,7 @@ def pick(conversation, path):
         if all(replies) and chosen != rejected:
             append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
             print(f"[saved in {path}]")
-        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}]
+        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}] if chosen else prompt[:-1]
     elif choice == "b":
         conversation.messages = prompt
         conversation.undo()
@@ -155,10 +160,11 @@ def command(line, conversations, args):
     elif name == "/set" and len(rest) == 2 and rest[0] in talk.settings:
         try:
             value = type(talk.settings[rest[0]])(rest[1])
-            if not 0 <= value < float("inf") or (rest[0] == "max_new_tokens" and not 0 < value <= talk.model.config.n_positions // 2):
-                raise ValueError
         except ValueError:
-            return print(f"[{rest[1]} is no value for {rest[0]}]")
+            value = -1
+        low, high = LIMITS[rest[0]]
+        if not low <= value <= high:
+            return print(f"[{rest[0]} is between {low} and {high}]")
         for conversation in conversations:
             conversation.settings[rest[0]] = value
         print(f"[{rest[0]} is {value}]")
@@ -201,22 +207,24 @@ def main():
     add("--temperature", metavar="X", type=float, default=0.7, help="0: always the likeliest token; higher: more varied (%(default)s)")
     add("--top_k", metavar="N", type=int, default=0, help="only the k likeliest tokens; 0: all (%(default)s)")
     add("--top_p", metavar="X", type=float, default=0.9, help="only the likeliest tokens that make up this share (%(default)s)")
-    add("--max_new_tokens", metavar="N", type=positive(int), default=256, help="longest reply (%(default)s)")
+    add("--max_new_tokens", metavar="N", type=int, default=256, help="longest reply (%(default)s)")
     add("--seed", metavar="N", type=int, help="for the same replies every time")
     add("--device", metavar="NAME", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
     add("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16" if torch.cuda.is_available() else "float32",
         help="of weights and arithmetic (%(default)s)")
     args = parser.parse_args()
     args.dtype = getattr(torch, args.dtype)
-    if args.temperature < 0 or args.top_k < 0 or not 0 <= args.top_p <= 1:
-        raise UserError("--temperature and --top_k can't be negative, --top_p is between 0 and 1")
+    check_device(args.device)
+    for name, (low, high) in {**LIMITS, "seed": (0, 2 ** 60)}.items():
+        if (value := getattr(args, name)) is not None and not low <= value <= high:
+            raise UserError(f"--{name} must be between {low} and {high}")
     conversations = [Conversation(name, args) for name in args.compare or [args.model or newest_run()]]
     if args.prompt is not None:
         if not args.prompt.strip():
             raise UserError("--prompt is empty")
         answer(args.prompt.strip(), conversations, args)
         if args.stats:
-            command("/stats", conversations, args)
+            print("\n".join(f"[{conversation.stats}]" for conversation in conversations), file=sys.stderr)
         return
 
     if terminal := sys.stdin.isatty():
@@ -240,7 +248,7 @@ def main():
             break
         except KeyboardInterrupt:
             print("\n[Ctrl-D or /quit to leave]")
-        except OSError as error:  # a file could not be written: no reason to lose the conversation
+        except (OSError, ValueError, RuntimeError) as error:  # such as a bad file name: no reason to lose the talk
             print(f"[{error}]")
 
 

@@ -48,14 +48,22 @@ def pair_of(record):
         prompt = finetune.from_alpaca({"output": "", **record})[:1]
     elif "conversations" in record:
         prompt = finetune.from_sharegpt(record)
+    elif isinstance(chosen, list) and len(chosen) > 1:  # the prompt is part of both sides
+        prompt = []
     elif isinstance(prompt, str):
         *turns, last = transcript(prompt) or [("user", prompt)]
         prompt = [*turns, last] if last[1] else turns  # "...\n\nAssistant:" waits for the answer
     elif isinstance(prompt, list):
         prompt = turns_of(prompt)
-    elif isinstance(chosen, str):  # Anthropic HH: two transcripts that differ in the last answer
+    elif isinstance(chosen, str) and "Human:" in chosen:  # Anthropic HH: two transcripts that differ in the last answer
         chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(side)] for side in (chosen, rejected))
+    elif isinstance(chosen, str):
+        raise KeyError("prompt")
     chosen, rejected = turns_of(chosen), turns_of(rejected)
+    if not chosen or not rejected:
+        raise ValueError("chosen or rejected is empty")
+    if not prompt and (chosen[:-1] != rejected[:-1] or "user" in (chosen[-1][0], rejected[-1][0])):
+        return [], "", ""  # no two answers to the same prompt
     return prompt or chosen[:-1], chosen[-1][1], rejected[-1][1]
 
 
@@ -72,7 +80,7 @@ def read_pairs(path):
                 raise ValueError("chosen and rejected must be texts")
             chosen, rejected = chosen.strip(), rejected.strip()
             *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
-            if messages and answer["content"] == chosen and rejected and chosen != rejected:
+            if messages and messages[-1]["role"] == "user" and answer["content"] == chosen and rejected and chosen != rejected:
                 pairs.append((messages, chosen, rejected))
             else:
                 left_out += 1
@@ -95,7 +103,7 @@ def encode_pair(pair, tokenizer, template, max_len):
     """(prompt ids, chosen ids, rejected ids), the answers with their <|endoftext|>. Too long: the prompt gives way
     first, oldest turns, then its head; an answer keeps its end and at least leaves the last 16 ids of the prompt."""
     messages, *answers = pair
-    chosen, rejected = ((tokenizer.encode(text) + [tokenizer.eot])[-(max_len - 16):] for text in answers)
+    chosen, rejected = ((tokenizer.encode(text) + [tokenizer.eot])[-max(1, max_len - 16):] for text in answers)
     prompt, _ = encode_prompt(messages, tokenizer, template, max_len + 1 - max(len(chosen), len(rejected)))
     return prompt, chosen, rejected
 
@@ -246,7 +254,7 @@ def main():
     add("--sft_coef", metavar="X", type=float, default=0.0, help="weight of the SFT loss on the chosen answer (%(default)s)")
     finetune.add_flags(parser, batch_size=8, weight_decay=0.0)
     args = parser.parse_args()
-    if not 0 <= args.label_smoothing < 0.5 or args.sft_coef < 0:
+    if not 0 <= args.label_smoothing < 0.5 or not 0 <= args.sft_coef < math.inf:
         raise UserError("--label_smoothing must be at least 0 and below 0.5, --sft_coef at least 0")
     args.model = args.model or finetune.newest_run(without="reference.pt")
     finetune.start_run(args)
@@ -268,8 +276,11 @@ def main():
     if not args.resume:
         base = model.config.base if model.config.base != args.model else None
         args.before = {args.model: answers_to(prompts, model, tokenizer, template)}
-        if base:
-            args.before = {base: answers_to(prompts, *gpt2.load(base, args.device), template), **args.before}
+        try:
+            if base:
+                args.before = {base: answers_to(prompts, *gpt2.load(base, args.device), template), **args.before}
+        except UserError as error:
+            print(f"The answers of {base} are not shown: {error}")
     with_reference = reference_logps(model, [pair for part in encoded for pair in part], out / "reference.pt",
                                      args.batch_size, args.compute)
     train_set, val_set, test_set = (with_reference[a:b] for a, b in itertools.pairwise(

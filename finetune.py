@@ -68,7 +68,7 @@ def fit(encoded, max_len):
     opening, *turns = encoded
     kept = turns
     while len(kept) > 2 and len(opening[0]) + sum(len(ids) for ids, _ in kept) > max_len:
-        kept = kept[2:]
+        kept = kept[2 - len(kept) % 2:]  # the one turn before the first question, where an assistant began
     ids, learn = ([x for part in column for x in part] for column in zip(opening, *kept))
     return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
 
@@ -87,8 +87,8 @@ def encode_prompt(messages, tokenizer, template, max_len):
     """The ids after which the model says the next assistant message, and how many old turns did not fit."""
     encoded = encode_messages([*messages, {"role": "assistant", "content": ""}], tokenizer, template)
     head = encoded[-1][0][:-1]  # of the empty answer: all but its <|endoftext|>
-    ids, _, dropped = fit(encoded[:-1], max_len - len(head))
-    return ids + head, dropped
+    ids, _, dropped = fit([*encoded[:-1], (head, [False] * len(head))], max_len)
+    return ids, dropped
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -97,7 +97,8 @@ def encode_prompt(messages, tokenizer, template, max_len):
 
 def from_alpaca(record):
     answer = record["output"] if "output" in record else record["response"]
-    return [("user", record["instruction"] + (INPUT + record["input"] if record.get("input") else "")), ("assistant", answer)]
+    given = (record.get("input") or "").strip()
+    return [("user", record["instruction"] + (INPUT + given if given else "")), ("assistant", answer)]
 
 
 def from_openai(record):
@@ -112,7 +113,9 @@ def from_two_people(record):
     """Who speaks first is the user: {"Alex": "Hi!", "Bob": "Hello.", "Alex": "How are you?"}."""
     names = list(dict.fromkeys(name for name, _ in record))
     if len(names) != 2:
-        raise ValueError(f"a conversation by name has two people, not {len(names)} ({', '.join(names)[:60]})")
+        raise ValueError(f"a conversation by name has two people, not {len(names)} ({', '.join(map(repr, names))[:60]})")
+    if known := {*FORMATS, "chosen"} & {*names}:
+        raise ValueError(f"field {min(known)!r} in a record with repeated fields")
     return [(("user", "assistant")[names.index(name)], text) for name, text in record]
 
 
@@ -131,12 +134,15 @@ def tidy(turns):
             raise ValueError(f"the text of a message is {type(text).__name__}, not a string")
         if role not in ("user", "assistant", "system") or (role == "system" and messages):
             raise ValueError(f"role {role!r}: user and assistant are known, and system in the first place")
-        if not text.strip():
+        text = text.strip().encode("utf-8", "replace").decode()  # half an emoji can't be printed or saved
+        if not text and role == "system":
+            continue
+        if not text:
             return []
         if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += "\n" + text.strip()
+            messages[-1]["content"] += "\n" + text
         else:
-            messages.append({"role": role, "content": text.strip()})
+            messages.append({"role": role, "content": text})
     while messages and messages[-1]["role"] != "assistant":
         messages.pop()
     return messages
@@ -252,7 +258,9 @@ def split(items, fractions, seed):
     if len(items) < len(fractions):
         return items, items, items
     cuts = [max(1, round(len(items) * fraction / sum(fractions))) for fraction in fractions[1:]]
-    train = max(1, len(items) - sum(cuts))
+    while sum(cuts) >= len(items):  # one is left to train on
+        cuts[cuts.index(max(cuts))] -= 1
+    train = len(items) - sum(cuts)
     return items[:train], items[train:train + cuts[0]], items[-cuts[-1]:]
 
 
@@ -373,7 +381,7 @@ def read_state(out):
     try:
         return torch.load(Path(out) / "training_state.pt", map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"nothing to resume in {out}, start it without --resume ({error})") from None
+        raise UserError(f"nothing to resume in {out}: start it without --resume ({str(error)[:100]})") from None
 
 
 def start_wandb(args):
@@ -430,7 +438,8 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         with open(out / "log.csv", newline="") as f:
-            rows = [{name: json.loads(text) for name, text in row.items() if text} for row in csv.DictReader(f)]
+            rows = [{name: int(text) if text.isdigit() else float(text) for name, text in row.items() if text}
+                    for row in csv.DictReader(f)]
         rows = [row for row in rows if row["step"] <= step]
 
     def evaluated():
@@ -443,12 +452,13 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
         figures = evaluated()
         best, rows = figures["val_loss"], [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **figures)]
         save_best()  # the model as it is: from now on the run folder can always be loaded
-        save_state()
         print(describe(rows[0], steps), flush=True)
     with gpt2.atomic_write(out / "log.csv") as f:  # without the steps that a killed run took after its last save
         writer = csv.DictWriter(f, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    if not args.resume:
+        save_state()  # after the log, which --resume reads
     wandb = start_wandb(args) if args.wandb else None
     model.train()
     batches, batches_epoch = None, None
@@ -678,19 +688,27 @@ def newest_run(without=""):
     return str(max(runs, key=lambda path: path.stat().st_mtime).parent) if runs else "gpt2-tiny"
 
 
+def check_device(name):
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name} can't be used: {str(error).splitlines()[0]}") from None
+
+
 def start_run(args):
     """Checks and completes the settings; with --resume they are those of the run."""
     if args.resume:
         saved = read_state(args.out)["args"]
-        vars(args).update({key: value for key, value in saved.items() if key not in ("out", "resume", "device", "compute")})
-    if not 0 <= args.dropout < 1 or args.weight_decay < 0:
-        raise UserError("--dropout must be at least 0 and less than 1, --weight_decay at least 0")
-    try:
-        torch.zeros(1, device=args.device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {args.device} can't be used: {str(error).splitlines()[0]}") from None
+        kept = ("out", "resume", "device", *(["compute"] if saved["device"] != args.device else []))
+        vars(args).update({key: value for key, value in saved.items() if key not in kept})
+    if not 0 <= args.dropout < 1 or not 0 <= args.weight_decay < math.inf or args.eval_prompts < 0:
+        raise UserError("--dropout must be at least 0 and less than 1, --weight_decay and --eval_prompts at least 0")
+    if not -2 ** 63 <= args.seed < 2 ** 63:
+        raise UserError(f"--seed {args.seed} has more than 64 bits")
+    check_device(args.device)
     torch.manual_seed(args.seed)
-    args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
+    if "compute" not in args:
+        args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
 
 
 def make_room(args):
@@ -698,6 +716,8 @@ def make_room(args):
     out = Path(args.out)
     if (out / "config.json").exists() and not args.resume:
         older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
+        if Path(args.model).resolve() == out.resolve():
+            args.model = str(older)  # --resume will load it from there
         out.rename(older)
         print(f"The run that was in {out} is now in {older}")
     out.mkdir(parents=True, exist_ok=True)
@@ -808,6 +828,8 @@ def main():
         model.resize(tokenizer.vocab_size)
     make_room(args)
     if args.eval_only:
+        if not formats:
+            raise UserError("--eval_only needs conversations, not plain text")
         return report(model, tokenizer, conversations[2], template, args)
 
     train_set, val_set = ([*encode_all(chats, tokenizer, template, args.max_len),

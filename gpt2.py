@@ -43,11 +43,14 @@ class UserError(ValueError):
 
 def run(main):
     """Runs the main of a script, so that what a user can put right ends in one line and exit code 2."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
+            stream.reconfigure(errors="replace")
     try:
         main()
     except (UserError, OSError) as error:
         status()
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except (torch.OutOfMemoryError, MemoryError):
         status()
@@ -458,7 +461,9 @@ class Tokenizer:
             self.special.update(zip(ROLES, range(self.vocab_size, self.vocab_size + len(ROLES))))
 
     def encode(self, text):
-        return self.bpe.encode_ordinary(text)
+        # In parts: tiktoken's regular expressions run out of stack on some 900,000 spaces in a row.
+        parts = [text[i:i + 500_000] for i in range(0, len(text), 500_000)]
+        return [id for part in parts for id in self.bpe.encode_ordinary(part)]
 
     def decode_bytes(self, ids):
         names = {id: name.encode() for name, id in self.special.items()}
