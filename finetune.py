@@ -393,6 +393,20 @@ def start_wandb(args):
     return wandb
 
 
+def backward(model, examples, weight, collate, loss_fn, args):
+    """Adds up the gradients of the mean loss over examples, args.batch_size of them at a time; returns that loss and the
+    means of the further figures. The mean is over `weight`, that of all examples together, never over one batch."""
+    loss, figures = 0.0, collections.Counter()
+    for i in range(0, len(examples), args.batch_size):
+        batch = [t.to(args.device) for t in collate(examples[i:i + args.batch_size])]
+        with autocast(args.device, args.compute):
+            summed, extra = loss_fn(model, batch)
+        (summed / weight).backward()
+        loss += summed.item() / weight
+        figures.update({name: value / weight for name, value in extra.items()})
+    return loss, figures
+
+
 def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_best, args,
           columns=COLUMNS, panels=({"training": "loss", "validation": "val_loss"},)):
     """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
@@ -405,14 +419,13 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
     args        epochs, lr, batch_size, grad_accum, ...: see add_flags
     panels      what loss.svg shows: {label: column} for each panel
 
-    A step's loss is the mean over all its micro-batches together, so that grad_accum changes memory and nothing else.
     With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights.
     """
-    out, device = Path(args.out), model.wte.weight.device
+    out = Path(args.out)
     params = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW([{"params": [p for p in params.values() if p.dim() >= 2], "weight_decay": args.weight_decay},
                                    {"params": [p for p in params.values() if p.dim() < 2], "weight_decay": 0.0}],
-                                  lr=args.lr, betas=(0.9, 0.95), fused=device.type in ("cpu", "cuda"))
+                                  lr=args.lr, betas=(0.9, 0.95), fused=args.device.startswith(("cpu", "cuda")))
     size = args.batch_size * args.grad_accum
     per_epoch = math.ceil(len(examples) / size)
     steps = max(1, math.ceil(args.epochs * per_epoch))
@@ -470,16 +483,9 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
             if batches_epoch != epoch:
                 batches, batches_epoch = make_batches(lengths, size, args.seed, epoch), epoch
             chosen = batches[i]
-            weight, loss, figures = sum(weights[j] for j in chosen), 0.0, collections.Counter()
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, args.lr, warmup)
-            for j in range(0, len(chosen), args.batch_size):
-                batch = [t.to(device) for t in collate([examples[k] for k in chosen[j:j + args.batch_size]])]
-                with autocast(args.device, args.compute):
-                    summed, extra = loss_fn(model, batch)
-                (summed / weight).backward()
-                loss += summed.item() / weight
-                figures.update({name: value / weight for name, value in extra.items()})
+            loss, figures = backward(model, [examples[j] for j in chosen], sum(weights[j] for j in chosen), collate, loss_fn, args)
             norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 status()
@@ -787,7 +793,8 @@ def report(model, tokenizer, conversations, template, args):
     """Evaluates on the test part, prints the figures and some answers, and writes eval.json and responses.json."""
     if conversations:
         status("evaluating on the test part")
-        figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
+        with autocast(args.device, args.compute):
+            figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
         status()
         for response, text in zip(responses, getattr(args, "before", [])):
             response["before"] = text
