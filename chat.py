@@ -59,7 +59,7 @@ class Conversation:
         self.messages = list(self.opening)
 
     def reply(self):
-        """Streams an answer to the last message, piece by piece, and adds it to the conversation, a part of it too."""
+        """Streams an answer piece by piece and adds it to the conversation, even when it is cut short."""
         context = self.model.config.n_positions
         settings = self.settings | {"max_new_tokens": min(self.settings["max_new_tokens"], context // 2)}
         prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, context - settings["max_new_tokens"])
@@ -79,8 +79,6 @@ class Conversation:
         finally:  # also when the reader stops listening
             if said.strip():
                 self.messages.append({"role": "assistant", "content": said})
-            else:  # nothing was said: an empty message would be no data for anyone
-                self.undo()
             if first:
                 speed = (count - 1) / max(time.perf_counter() - first, 1e-9)
                 self.stats = (f"{len(prompt)} tokens of prompt, first token after {first - start:.2f} s, "
@@ -105,6 +103,8 @@ def show(conversation, name=""):
                 print(piece, end="", flush=True)
         except KeyboardInterrupt:
             print(" [stopped]", end="")
+    if conversation.messages[-1]["role"] == "user":
+        print("[no reply: /retry, or say something else]", end="")
     print(flush=True)
     if conversation.dropped:
         print(f"[the oldest {conversation.dropped} messages no longer fit the context and were left out]", file=sys.stderr)
@@ -128,13 +128,13 @@ def pick(conversation, path):
         replies.append(conversation.messages[-1]["content"].strip() if len(conversation.messages) > len(prompt) else "")
     choice = ""
     while choice not in ("1", "2", "b", "s"):
-        choice = input("[which is better? 1, 2, b: both bad, s: skip] ").strip().lower()[:1]
+        choice = input("[which is better? 1, 2, b: both bad, s: save nothing and go on] ").strip().lower()[:1]
     if choice in "12":
         chosen, rejected = replies if choice == "1" else replies[::-1]
         if all(replies) and chosen != rejected:
             append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
             print(f"[saved in {path}]")
-        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}] if chosen else prompt[:-1]
+        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}] if chosen else prompt
     elif choice == "b":
         conversation.messages = prompt
         conversation.undo()
@@ -172,6 +172,8 @@ def command(line, conversations, args):
         print("[" + ", ".join(f"{key} {value}" for key, value in talk.settings.items()) + "; change one: /set temperature 0.8]")
     elif name == "/save" and rest:
         path = Path(line.split(maxsplit=1)[1]).expanduser()
+        if ".jsonl" in path.suffixes:
+            return print("[a .json file, please: a conversation is more than one line]")
         with gpt2.atomic_write(path) as f:
             json.dump([{"messages": conversation.messages} for conversation in conversations], f, indent=1, ensure_ascii=False)
         print(f"[saved in {path}]")
@@ -192,6 +194,8 @@ def answer(text, conversations, args):
             pick(conversation, args.preferences)
         else:
             show(conversation, f"{conversation.name}> " if len(conversations) > 1 else "")
+        if args.stats:
+            print(f"[{conversation.stats}]", file=sys.stderr)
 
 
 def main():
@@ -218,13 +222,11 @@ def main():
     for name, (low, high) in {**LIMITS, "seed": (0, 2 ** 60)}.items():
         if (value := getattr(args, name)) is not None and not low <= value <= high:
             raise UserError(f"--{name} must be between {low} and {high}")
-    conversations = [Conversation(name, args) for name in args.compare or [args.model or newest_run()]]
+    conversations = [Conversation(name, args) for name in args.compare or [newest_run() if args.model is None else args.model]]
     if args.prompt is not None:
         if not args.prompt.strip():
             raise UserError("--prompt is empty")
         answer(args.prompt.strip(), conversations, args)
-        if args.stats:
-            print("\n".join(f"[{conversation.stats}]" for conversation in conversations), file=sys.stderr)
         return
 
     if terminal := sys.stdin.isatty():
@@ -242,8 +244,6 @@ def main():
                 command(line, conversations, args)
             elif line:
                 answer(line, conversations, args)
-                if args.stats:
-                    print("\n".join(f"[{conversation.stats}]" for conversation in conversations), file=sys.stderr)
         except EOFError:
             break
         except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import math
+import random
 import re
 import sys
 from pathlib import Path
@@ -37,8 +38,7 @@ def turns_of(value):
     """Turns from what stands in a prompt, chosen or rejected field: a text, a message, or a list of messages."""
     if isinstance(value, str):
         return [("", value)]
-    messages = value if isinstance(value, list) else [value]
-    return [(m["from"], m["value"]) if "value" in m else (m["role"], m["content"]) for m in messages]
+    return finetune.turns_of(value if isinstance(value, list) else [value])
 
 
 def pair_of(record):
@@ -47,7 +47,7 @@ def pair_of(record):
     if "instruction" in record:
         prompt = finetune.from_alpaca({"output": "", **record})[:1]
     elif "conversations" in record:
-        prompt = finetune.from_sharegpt(record)
+        prompt = turns_of(record["conversations"])
     elif isinstance(chosen, list) and len(chosen) > 1:  # the prompt is part of both sides
         prompt = []
     elif isinstance(prompt, str):
@@ -112,20 +112,26 @@ def collate(batch):
     """Packs pairs as one sequence each, prompt | chosen | rejected, so that the prompt is computed once.
 
     batch    list of (prompt, chosen, rejected, reference chosen log-probability, reference rejected)
-    returns  ids, positions (B, T): both answers start behind the prompt;
-             part (B, T): 0 prompt, 1 chosen, 2 rejected, 3 filling, from which `pair_logps` makes the mask;
+    returns  ids, positions (B, T): both answers start after the prompt;
+             part (B, T): 0 prompt, 1 chosen, 2 rejected, 3 padding, from which `pair_logps` makes the mask;
              where, target, answer (N,): the flat position before each answer token, the token, and the index of its
              answer, 2b for chosen and 2b + 1 for rejected; reference (B, 2)
     """
     width = max(len(p) + len(c) + len(r) - 2 for p, c, r, *_ in batch)
     rows, where, target, answer = [], [], [], []
+    # With a prompt a b, a chosen answer x y e and a rejected answer z e (e is <|endoftext|>, only predicted, never read):
+    #   ids        a b x y z
+    #   positions  0 1 2 3 2
+    #   part       0 0 1 1 2
+    #   where      1 2 3 | 1 4    both first ids are predicted from b
+    #   target     x y e | z e
     for b, (p, c, r, *_) in enumerate(batch):
-        # The last id of an answer is only predicted. Both first ids are predicted from the last id of the prompt.
-        fill, last = width - (len(p) + len(c) + len(r) - 2), len(p) - 1
-        rows.append(([*p, *c[:-1], *r[:-1]] + [0] * fill,
-                     [*range(len(p)), *range(len(p), last + len(c)), *range(len(p), last + len(r))] + [0] * fill,
-                     [0] * len(p) + [1] * (len(c) - 1) + [2] * (len(r) - 1) + [3] * fill))
-        where += [b * width + t for t in [last, *range(len(p), last + len(c)), last, *range(last + len(c), last + len(c) + len(r) - 1)]]
+        P, C, R = len(p), len(c) - 1, len(r) - 1
+        pad = [0] * (width - P - C - R)
+        rows.append(([*p, *c[:-1], *r[:-1], *pad],
+                     [*range(P), *range(P, P + C), *range(P, P + R), *pad],
+                     [0] * P + [1] * C + [2] * R + [3] * len(pad)))
+        where += [b * width + t for t in (P - 1, *range(P, P + C), P - 1, *range(P + C, P + C + R))]
         target += [*c, *r]
         answer += [2 * b] * len(c) + [2 * b + 1] * len(r)
     ids, positions, part = (torch.tensor(column) for column in zip(*rows))
@@ -136,7 +142,7 @@ def collate(batch):
 def pair_logps(model, ids, positions, part, where, target, answer):
     """Summed log-probability and length of every answer in a packed batch: chosen, rejected (B,) and lengths (B, 2)."""
     query, key = part[:, :, None], part[:, None, :]  # (B, T, 1), (B, 1, T)
-    mask = ((key == 0) | (key == query)).tril()  # (B, T, T): back to the prompt and to the own answer
+    mask = ((key == 0) | (key == query)).tril()  # (B, T, T): a token sees the prompt and its own answer
     hidden = model.hidden(ids, positions, mask[:, None])  # (B, T, C)
     logits = model.head(hidden.flatten(0, 1)[where])  # (N, V)
     logps = -F.cross_entropy(logits.float(), target, reduction="none")  # (N,)
@@ -146,9 +152,9 @@ def pair_logps(model, ids, positions, part, where, target, answer):
 
 @torch.no_grad()
 def reference_logps(model, pairs, path, batch_size, compute):
-    """The pairs (prompt, chosen, rejected) with the two log-probabilities of the model behind each. They are computed
+    """The pairs (prompt, chosen, rejected) with the two log-probabilities of the model appended. They are computed
     once and kept in the file `path`, under a key made of the weights and the ids."""
-    digest = hashlib.sha256(repr([p.double().sum().item() for p in model.parameters()]).encode())
+    digest = hashlib.sha256(repr([compute, *(p.double().sum().item() for p in model.parameters())]).encode())
     for pair in pairs:
         digest.update(repr(pair).encode())
     try:
@@ -231,10 +237,10 @@ def mean_figures(model, pairs, args):
 
 
 def answers_to(prompts, model, tokenizer, template):
-    """Greedy answers to prompts, as texts."""
+    """Greedy answers, as texts. A model from before fine-tuning is given the role tokens first."""
     if template == "chat":
         tokenizer.add_roles()
-        model.resize(tokenizer.vocab_size)  # a model from before fine-tuning does not have them yet
+        model.resize(tokenizer.vocab_size)
     return [text for text, _, _ in finetune.answer_prompts(model, tokenizer, prompts, template)]
 
 
@@ -247,7 +253,7 @@ def main():
     add("--out", metavar="FOLDER", default="out/dpo", help="folder of the run (%(default)s)")
     add("--eval_prompts", metavar="N", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
     add = parser.add_argument_group("the loss").add_argument
-    add("--beta", metavar="X", type=finetune.positive(float), default=0.1, help="how dear it is to move away from the reference (%(default)s)")
+    add("--beta", metavar="X", type=finetune.positive(float), default=0.1, help="how strongly to hold on to the reference (%(default)s)")
     add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own, or IPO (%(default)s)")
     add("--label_smoothing", metavar="X", type=float, default=0.0, help="share of pairs believed to be the wrong way round (%(default)s)")
     add("--average", action="store_true", help="mean log-probability per token instead of the sum, against length bias")
@@ -256,7 +262,7 @@ def main():
     args = parser.parse_args()
     if not 0 <= args.label_smoothing < 0.5 or not 0 <= args.sft_coef < math.inf:
         raise UserError("--label_smoothing must be at least 0 and below 0.5, --sft_coef at least 0")
-    args.model = args.model or finetune.newest_run(without="reference.pt")
+    args.model = finetune.newest_run(without="reference.pt") if args.model is None else args.model
     finetune.start_run(args)
     out = Path(args.out)
     model, tokenizer = gpt2.load(args.model, args.device)
@@ -269,6 +275,8 @@ def main():
         for part, piece in zip(sets, finetune.split(pairs, args.split, args.seed)):
             part += piece
     finetune.make_room(args)
+    for part in sets:  # the files mixed, so that the first few stand for all of them
+        random.Random(args.seed).shuffle(part)
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
     args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(3000 / len(encoded[0]))))

@@ -41,7 +41,7 @@ PREAMBLE_INPUT = ("Below is an instruction that describes a task, paired with an
 def encode_messages(messages, tokenizer, template):
     """[(ids, learn)]: what stands before the first turn (it can be empty), then each turn; learn has a bool per id.
 
-    Learned is what an assistant says and the <|endoftext|> behind it, nothing else. Ids and mask are made together,
+    Learned is what an assistant says and the <|endoftext|> after it, nothing else. Ids and mask are made together,
     and each piece of text is encoded by itself, so that training and chat give the same ids for the same words.
     """
     system = messages[0]["content"] if messages and messages[0]["role"] == "system" else None
@@ -56,7 +56,7 @@ def encode_messages(messages, tokenizer, template):
     encoded = [(opening, [False] * len(opening))]
     for turn in turns:
         head, learn = heads[turn["role"]], turn["role"] == "assistant"
-        text = turn["content"] if template == "alpaca" else turn["content"].replace(INPUT, "\n\n")
+        text = turn["content"].replace(INPUT, "\n\n") if template == "chat" else turn["content"]
         body = tokenizer.encode(text) + [tokenizer.eot] * learn
         encoded.append((head + body, [False] * len(head) + [learn] * len(body)))
     return encoded
@@ -68,7 +68,7 @@ def fit(encoded, max_len):
     opening, *turns = encoded
     kept = turns
     while len(kept) > 2 and len(opening[0]) + sum(len(ids) for ids, _ in kept) > max_len:
-        kept = kept[2 - len(kept) % 2:]  # the one turn before the first question, where an assistant began
+        kept = kept[2 - len(kept) % 2:]  # one exchange; an odd count means an opening line of the assistant, which goes first
     ids, learn = ([x for part in column for x in part] for column in zip(opening, *kept))
     return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
 
@@ -101,12 +101,9 @@ def from_alpaca(record):
     return [("user", record["instruction"] + (INPUT + given if given else "")), ("assistant", answer)]
 
 
-def from_openai(record):
-    return [(turn["role"], turn["content"]) for turn in record["messages"]]
-
-
-def from_sharegpt(record):
-    return [(turn["from"], turn["value"]) for turn in record["conversations"]]
+def turns_of(messages):
+    """(role, text) pairs of a list of messages in OpenAI's words (role, content) or ShareGPT's (from, value)."""
+    return [(m["from"], m["value"]) if "from" in m else (m["role"], m["content"]) for m in messages]
 
 
 def from_two_people(record):
@@ -119,9 +116,9 @@ def from_two_people(record):
     return [(("user", "assistant")[names.index(name)], text) for name, text in record]
 
 
-FORMATS = {"instruction": ("Alpaca records", from_alpaca), "messages": ("OpenAI messages", from_openai),
-           "conversations": ("ShareGPT conversations", from_sharegpt)}
-ROLES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+FORMATS = {"instruction": ("Alpaca records", from_alpaca), "messages": ("OpenAI messages", lambda record: turns_of(record["messages"])),
+           "conversations": ("ShareGPT conversations", lambda record: turns_of(record["conversations"]))}
+ROLE_ALIASES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 
 
 def tidy(turns):
@@ -129,7 +126,7 @@ def tidy(turns):
     joined, and what no assistant answers cut from the end. [] where no assistant says anything, or a text is empty."""
     messages = []
     for role, text in turns:
-        role = ROLES.get(role, role)
+        role = ROLE_ALIASES.get(role, role)
         if not isinstance(text, str):
             raise ValueError(f"the text of a message is {type(text).__name__}, not a string")
         if role not in ("user", "assistant", "system") or (role == "system" and messages):
@@ -217,7 +214,12 @@ def read_documents(path):
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read as UTF-8 text: {error}") from None
-    return [document.strip() for document in text.split(gpt2.EOT) if document.strip()]
+    documents = [document.strip() for document in text.split(gpt2.EOT) if document.strip()]
+    if len(documents) == 1:  # one long text: about a hundred stretches of it, so that some can be held out
+        lines = documents[0].splitlines(keepends=True)
+        size = math.ceil(len(lines) / 100)
+        documents = ["".join(lines[i:i + size]) for i in range(0, len(lines), size)]
+    return documents
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -240,7 +242,7 @@ def encode_all(conversations, tokenizer, template, max_len):
 
 
 def encode_documents(documents, tokenizer, max_len):
-    """Plain text as examples: the documents one behind the other, cut into pieces of max_len; every id is learned."""
+    """Plain text as examples: the documents one after another, cut into pieces of max_len; every id is learned."""
     ids = torch.tensor([tokenizer.eot], dtype=torch.int32)
     for i in range(0, len(documents), 1000):
         new = [torch.tensor(tokenizer.encode(text) + [tokenizer.eot], dtype=torch.int32) for text in documents[i:i + 1000]]
@@ -265,7 +267,7 @@ def split(items, fractions, seed):
 
 
 def make_batches(lengths, size, seed, epoch):
-    """Shuffled lists of `size` indices; those in a list have like lengths, so that padding is a few per cent."""
+    """Shuffled lists of `size` indices; those in a list have similar lengths, so that padding is a few per cent."""
     rng = random.Random(f"{seed} {epoch}")
     order = rng.sample(range(len(lengths)), len(lengths))
     pools = [sorted(order[i:i + 50 * size], key=lambda j: lengths[j]) for i in range(0, len(order), 50 * size)]
@@ -274,7 +276,7 @@ def make_batches(lengths, size, seed, epoch):
 
 
 def collate(batch):
-    """A list of (ids, targets) as two int64 tensors (B, T), T the longest. Filling stands on the right, where a causal
+    """A list of (ids, targets) as two int64 tensors (B, T), T the longest. Padding is on the right, where a causal
     model never sees it, and its target is -100; that a real <|endoftext|> has the same id does not matter."""
     columns = zip(*[(torch.as_tensor(ids), torch.as_tensor(targets)) for ids, targets in batch])
     return tuple(torch.nn.utils.rnn.pad_sequence(column, batch_first=True, padding_value=fill).long()
@@ -393,12 +395,12 @@ def start_wandb(args):
     return wandb
 
 
-def backward(model, examples, weight, collate, loss_fn, args):
+def backward(model, examples, weight, collate_fn, loss_fn, args):
     """Adds up the gradients of the mean loss over examples, args.batch_size of them at a time; returns that loss and the
     means of the further figures. The mean is over `weight`, that of all examples together, never over one batch."""
     loss, figures = 0.0, collections.Counter()
     for i in range(0, len(examples), args.batch_size):
-        batch = [t.to(args.device) for t in collate(examples[i:i + args.batch_size])]
+        batch = [t.to(args.device) for t in collate_fn(examples[i:i + args.batch_size])]
         with autocast(args.device, args.compute):
             summed, extra = loss_fn(model, batch)
         (summed / weight).backward()
@@ -407,11 +409,11 @@ def backward(model, examples, weight, collate, loss_fn, args):
     return loss, figures
 
 
-def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_best, args,
+def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save_best, args,
           columns=COLUMNS, panels=({"training": "loss", "validation": "val_loss"},)):
     """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
 
-    examples    what collate makes batches of; lengths and weights hold a number for each: its tokens, and its share
+    examples    what collate_fn makes batches of; lengths and weights hold a number for each: its tokens, and its share
                 in the mean loss (an answer's tokens in SFT, 1 for a pair in DPO)
     loss_fn     (model, batch) -> (summed loss, {name: summed figure})
     evaluate    model -> {"val_loss": ..., further figures}
@@ -436,7 +438,7 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
     def save_state():
         with gpt2.atomic_write(out / "training_state.pt", "wb") as f:
             torch.save(dict(step=step, tokens=tokens, seconds=seconds, best=best, args=vars(args), fingerprint=fingerprint,
-                            params={name: p.detach() for name, p in params.items()}, optimizer=optimizer.state_dict(),
+                            params={name: p.detach() for name, p in params.items()}, optimizer=optimizer.state_dict(), rows=rows,
                             rng=torch.get_rng_state()), f)
 
     fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values())]
@@ -444,16 +446,12 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
         state = read_state(out)
         if state["fingerprint"] != fingerprint:
             raise UserError(f"the data or the model is not what the run in {out} was started with")
-        step, tokens, seconds, best = (state[key] for key in ("step", "tokens", "seconds", "best"))
+        step, tokens, seconds, best, rows = (state[key] for key in ("step", "tokens", "seconds", "best", "rows"))
         with torch.no_grad():
             for name, p in params.items():
                 p.copy_(state["params"][name])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
-        with open(out / "log.csv", newline="") as f:
-            rows = [{name: int(text) if text.isdigit() else float(text) for name, text in row.items() if text}
-                    for row in csv.DictReader(f)]
-        rows = [row for row in rows if row["step"] <= step]
 
     def evaluated():
         model.eval()
@@ -466,12 +464,11 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
         best, rows = figures["val_loss"], [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **figures)]
         save_best()  # the model as it is: from now on the run folder can always be loaded
         print(describe(rows[0], steps), flush=True)
+        save_state()
     with gpt2.atomic_write(out / "log.csv") as f:  # without the steps that a killed run took after its last save
         writer = csv.DictWriter(f, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    if not args.resume:
-        save_state()  # after the log, which --resume reads
     wandb = start_wandb(args) if args.wandb else None
     model.train()
     batches, batches_epoch = None, None
@@ -485,7 +482,8 @@ def train(model, examples, lengths, weights, collate, loss_fn, evaluate, save_be
             chosen = batches[i]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, args.lr, warmup)
-            loss, figures = backward(model, [examples[j] for j in chosen], sum(weights[j] for j in chosen), collate, loss_fn, args)
+            loss, figures = backward(model, [examples[j] for j in chosen], sum(weights[j] for j in chosen),
+                                     collate_fn, loss_fn, args)
             norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 status()
@@ -734,8 +732,6 @@ def prepare_model(model, args):
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = args.dropout
-        elif isinstance(module, gpt2.Attention):
-            module.dropout = args.dropout
     total = model.size()
     if args.lora:
         torch.manual_seed(args.seed)
@@ -786,6 +782,10 @@ def read_data(args):
         print(f"{path}: {len(items):,} {'conversations' if parts is conversations else 'documents'}, {name}")
         for part, piece in zip(parts, split(items, args.split, args.seed)):
             part += piece
+        if len(items) < len(args.split):
+            print("  too few to hold any out: they are trained on, validated on and tested on alike")
+    for part in conversations:  # the files mixed, so that the first few stand for all of them
+        random.Random(args.seed).shuffle(part)
     return conversations, documents, formats
 
 
@@ -803,7 +803,6 @@ def report(model, tokenizer, conversations, template, args):
         print(f"\nOn {figures['conversations']} conversations that were not trained on:")
         print("\n".join(f"  {name:>28}  {value:.3f}" for name, value in figures.items() if isinstance(value, float)))
         write_json(args.out, {"eval.json": figures, "responses.json": responses})
-    (Path(args.out) / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
 
 
 def main():
@@ -833,36 +832,39 @@ def main():
     if template == "chat":
         tokenizer.add_roles()
         model.resize(tokenizer.vocab_size)
-    make_room(args)
     if args.eval_only:
         if not formats:
             raise UserError("--eval_only needs conversations, not plain text")
         return report(model, tokenizer, conversations[2], template, args)
-
     train_set, val_set = ([*encode_all(chats, tokenizer, template, args.max_len),
                            *encode_documents(texts, tokenizer, args.max_len)]
                           for chats, texts in zip(conversations[:2], documents[:2]))
     if not train_set or not val_set:
         raise UserError(f"no example is left to learn from; is --max_len {args.max_len} too small?")
+    make_room(args)
     lengths = [len(ids) for ids, _ in train_set]
     weights = [int((targets != -100).sum()) for _, targets in train_set]
     print(f"{len(train_set):,} examples to train on, {sum(lengths):,} tokens, {sum(weights) / sum(lengths):.0%} of them learned; "
           f"{len(val_set):,} for validation. One of them, what is learned {'in green' if sys.stdout.isatty() else 'in [[ ]]'}:\n")
     show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
 
-    args.lr = args.lr or (1e-3 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
-    args.epochs = args.epochs or min(20, max(1, round(6000 / len(train_set))))
+    # gpt2-tiny, unlike its elders, bears and needs large steps
+    args.lr = args.lr or (4e-4 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
+    args.epochs = args.epochs or min(20, max(1, round(3000 / len(train_set))))
     prompts = [messages[:-1] for messages in conversations[2][:3]]
     if not args.resume:
-        args.before = [text for text, _, _ in answer_prompts(model, tokenizer, prompts, template, 60)]
+        with autocast(args.device, args.compute):
+            args.before = [text for text, _, _ in answer_prompts(model, tokenizer, prompts, template)]
         if prompts:
             show_answers("The untouched model, asked something held out:", prompts[0], {"before": args.before[0]})
     print()
     prepare_model(model, args)
 
+    val_sample = random.Random(args.seed).sample(val_set, min(500, len(val_set)))
+
     def evaluate(model):
         with autocast(args.device, args.compute):
-            sums, counts = example_losses(model, val_set[:500])
+            sums, counts = example_losses(model, val_sample)
         return {"val_loss": (sums.sum() / counts.sum()).item()}
 
     train(model, train_set, lengths, weights, collate, sft_loss, evaluate,
@@ -870,6 +872,7 @@ def main():
     gpt2.merge_lora(model)
     gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors")  # the best, not the last
     report(model, tokenizer, conversations[2], template, args)
+    (Path(args.out) / "training_state.pt").unlink()  # finished: nothing to resume
     print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {args.out}")
     if args.model == "gpt2-tiny":
         print("The same with the real GPT-2 (downloads 548 MB): python finetune.py --model gpt2")

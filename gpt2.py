@@ -7,7 +7,8 @@
         print(tokenizer.decode([id]), end="", flush=True)
 
 The names (wte, wpe, h, ln_1, c_attn, ...) are those of the released checkpoint, so that loading is copying.
-Shapes in the comments: B sequences, T tokens each, C channels, H heads of D = C / H channels, V vocabulary entries.
+Shapes in the comments: B sequences, T new tokens each, S tokens they may look at (cached and new), C channels, H heads
+of D = C / H channels, V vocabulary entries, N positions that carry loss.
 
 Language Models are Unsupervised Multitask Learners (Radford et al., 2019); the architecture is that of
 Improving Language Understanding by Generative Pre-Training (2018), with the layer norms moved before the blocks.
@@ -54,9 +55,10 @@ def run(main):
         sys.exit(2)
     except (torch.OutOfMemoryError, MemoryError):
         status()
-        print("error: out of memory. Lower --batch_size (and raise --grad_accum), or --max_len, or try --lora 16", file=sys.stderr)
+        print("error: out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try --lora 16; "
+              "else take a smaller model", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         sys.exit(130)
 
 
@@ -74,9 +76,8 @@ class Config:
     n_head: int = 12
     layer_norm_epsilon: float = 1e-5
     eos_token_id: int = 50256
-    dropout: float = 0.0
     template: str = None  # how a conversation becomes text, "alpaca" or "chat"; None for a model that was never tuned
-    base: str = None  # the model that it was made from
+    base: str = None  # what dpo.py compares with: the model before fine-tuning, or before DPO
 
 
 class Conv1D(nn.Module):
@@ -92,16 +93,16 @@ class Conv1D(nn.Module):
 
 
 class LayerCache:
-    """The keys and values one attention layer has computed; room for the whole context is taken once."""
+    """The keys and values one attention layer has computed; room for `room` tokens is taken once."""
 
-    def __init__(self, n_positions):
-        self.n_positions, self.length, self.k, self.v = n_positions, 0, None, None
+    def __init__(self, room):
+        self.room, self.length, self.k, self.v = room, 0, None, None
 
     def append(self, k, v):
-        """Takes k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, length, D)."""
+        """Takes k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D)."""
         if self.k is None:
             B, H, _, D = k.shape
-            self.k, self.v = k.new_empty(B, H, self.n_positions, D), v.new_empty(B, H, self.n_positions, D)
+            self.k, self.v = k.new_empty(B, H, self.room, D), v.new_empty(B, H, self.room, D)
         start, self.length = self.length, self.length + k.size(2)
         self.k[:, :, start:self.length], self.v[:, :, start:self.length] = k, v
         return self.k[:, :, :self.length], self.v[:, :, :self.length]
@@ -110,7 +111,7 @@ class LayerCache:
 class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.n_head, self.dropout = config.n_head, config.dropout
+        self.n_head, self.drop = config.n_head, nn.Dropout(0.0)
         self.c_attn = Conv1D(config.n_embd, 3 * config.n_embd)
         self.c_proj = Conv1D(config.n_embd, config.n_embd)
 
@@ -120,7 +121,7 @@ class Attention(nn.Module):
         if cache is not None:
             k, v = cache.append(k, v)  # (B, H, S, D), S = past + T
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and T > 1,
-                                           dropout_p=self.dropout if self.training else 0.0)  # (B, H, T, D)
+                                           dropout_p=self.drop.p if self.training else 0.0)  # (B, H, T, D)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))  # (B, T, C)
 
 
@@ -141,7 +142,7 @@ class Block(nn.Module):
         self.attn = Attention(config)
         self.ln_2 = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = MLP(config)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = nn.Dropout(0.0)
 
     def forward(self, x, mask=None, cache=None):
         x = x + self.drop(self.attn(self.ln_1(x), mask, cache))
@@ -154,7 +155,7 @@ class GPT(nn.Module):
         self.config = config
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = nn.Dropout(0.0)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
 
@@ -193,7 +194,7 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def init_weights(self):
-        """Fresh weights as in the paper's code: std 0.02, and smaller where a layer adds to the residual stream."""
+        """Fresh weights: std 0.02, and 1/sqrt(2 n_layer) of that where a layer adds to the residual stream (the GPT-2 paper, 2.3)."""
         for name, p in self.named_parameters():
             if name.endswith("bias"):
                 p.zero_()
@@ -260,16 +261,11 @@ def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
     if 0 < top_k < logits.size(-1):
         logits = logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -math.inf)
     if top_p < 1:
-        probs, order = logits.softmax(-1).sort(descending=True)
+        probs, order = logits.softmax(-1).sort(descending=True)  # both (B, V), likeliest first
         beyond = probs.cumsum(-1) - probs >= top_p  # the mass before this id is enough already
         beyond[:, 0] = False  # the likeliest stays, even at top_p 0
         logits = logits.masked_fill(beyond.scatter(-1, order, beyond), -math.inf)
     return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
-
-
-def generator_for(model, seed):
-    """A random generator on the model's device; None, torch's own, without a seed."""
-    return None if seed is None else torch.Generator(model.wte.weight.device).manual_seed(seed)
 
 
 @torch.inference_mode()
@@ -282,7 +278,7 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
     """
     limit, device = model.config.n_positions, model.wte.weight.device
     stop = (model.config.eos_token_id,) if stop is None else stop
-    generator = generator_for(model, seed)
+    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
     cache = cache or KVCache(model.config)
     ids = [int(id) for id in ids]
     if not ids:
@@ -306,11 +302,11 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
                    batch_size=32):
     """Answers many prompts (lists of ids) at once; returns a list of lists of new ids, without the stop id.
 
-    Prompts of like length share a batch, filled up on the left; a prompt too long for the context loses its head.
+    Prompts of similar length share a batch, padded on the left; a prompt too long for the context loses its head.
     """
     limit, device = model.config.n_positions, model.wte.weight.device
     stop = (model.config.eos_token_id,) if stop is None else stop
-    generator = generator_for(model, seed)
+    generator = None if seed is None else torch.Generator(device).manual_seed(seed)
     max_new_tokens = min(max_new_tokens, limit - 1)
     answers = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -325,7 +321,7 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
         for _ in range(max_new_tokens):
             query = torch.arange(cache.length, cache.length + ids.size(1), device=device)[:, None]  # (T, 1)
             key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
-            # Nobody looks at the filling but the filling itself, which must see something: softmax of nothing is nan.
+            # No real token looks at padding; padding looks at itself, because a softmax over nothing is nan.
             mask = (key <= query) & ((key >= pad[:, :, None]) | (query < pad[:, :, None]))  # (B, T, S)
             hidden = model.hidden(ids, (query.T - pad).clamp(min=0), mask[:, None], cache)
             next_ids = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator)  # (B,)
@@ -542,7 +538,8 @@ def read_safetensors(path):
 
 
 def write_safetensors(tensors, path):
-    """Writes {name: tensor or function that makes it}, one at a time, in the format that read_safetensors describes."""
+    """Writes {name: (dtype, shape, function that makes the tensor)}, one tensor in memory at a time, in the format that
+    read_safetensors describes."""
     names = {dtype: name for name, dtype in DTYPES.items()}
     header, end = {"__metadata__": {"format": "pt"}}, 0
     for name, (dtype, shape, _) in tensors.items():
@@ -570,7 +567,7 @@ def sha256_of(path):
 
 
 def receive(r, partial, start, name):
-    """Writes the body of an answer behind the first `start` bytes of partial, with a progress line."""
+    """Writes the body of an answer after the first `start` bytes of partial, with a progress line."""
     length = None if "Content-Encoding" in r.headers else r.headers.get("Content-Length")
     total = start + int(length) if length else None
     size, began, shown = start, time.monotonic(), 0.0
@@ -642,7 +639,7 @@ def complete(url, partial, sha256, path):
                 for answer in (*r.history, r):
                     linked = re.fullmatch('"?([0-9a-f]{64})"?', answer.headers.get("X-Linked-Etag", ""))
                     sha256 = sha256 or (linked and linked[1])
-                if resumed and not sha256:  # nothing could tell whether that beginning is of this version
+                if resumed and not sha256:  # an earlier process began it, perhaps with another version: start over
                     resumed = False
                     partial.unlink()
                     continue
@@ -651,6 +648,7 @@ def complete(url, partial, sha256, path):
         except requests.TooManyRedirects:
             raise UserError(f"{url} redirects in a circle") from None
         except (requests.RequestException, ConnectionError) as error:
+            # Progress is a size never reached before: a server that ignores Range falls back and catches up without any.
             size = partial.stat().st_size if partial.exists() else 0
             failures, best = 0 if size > max(best, have) else failures + 1, max(best, size, have)
             if failures > 4 or isinstance(error, ValueError):  # a bad URL is a ValueError too
@@ -718,17 +716,15 @@ def read_config(path):
     try:
         raw = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(raw, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
     config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
     shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
     if not all(type(n) is int and 0 < n < 10**7 for n in shape) or config.n_layer > 1000 or config.n_embd % config.n_head:
-        raise UserError(f"{path}: {str(config)[:500]} is no possible shape")
-    for key in ("layer_norm_epsilon", "dropout"):
-        value = getattr(config, key)
-        if type(value) not in (int, float) or not 0 <= value < 1:
-            raise UserError(f"{path}: {key} is {str(value)[:100]!r}, not a number from 0 to 1")
+        raise UserError(f"{path}: {str(config)[:500]} is not a possible shape")
+    if type(eps := config.layer_norm_epsilon) not in (int, float) or not 0 <= eps < 1:
+        raise UserError(f"{path}: layer_norm_epsilon is {str(eps)[:100]!r}, not a number from 0 to 1")
     if config.template not in (None, *CHAT_TEMPLATES):
         raise UserError(f"{path}: template is {str(config.template)[:100]!r}; known are {' and '.join(CHAT_TEMPLATES)}")
     expected = {"model_type": ("gpt2",), "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
@@ -826,8 +822,7 @@ def save(model, tokenizer, folder):
     texts = {
         "config.json": dict(
             model_type="gpt2", architectures=["GPT2LMHeadModel"], activation_function="gelu_new", dtype=dtype,
-            bos_token_id=tokenizer.eot, resid_pdrop=config.dropout, attn_pdrop=config.dropout, embd_pdrop=config.dropout,
-            **{key: value for key, value in vars(config).items() if key != "dropout"}),
+            bos_token_id=tokenizer.eot, resid_pdrop=0.0, attn_pdrop=0.0, embd_pdrop=0.0, **vars(config)),
         "tokenizer_config.json": dict(
             tokenizer_class="GPT2Tokenizer", model_max_length=config.n_positions, add_prefix_space=False,
             bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, clean_up_tokenization_spaces=False,

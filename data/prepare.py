@@ -19,7 +19,7 @@ from typing import Callable, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import gpt2
 from dpo import transcript
-from finetune import from_openai, positive, tidy
+from finetune import positive, tidy, turns_of
 from gpt2 import UserError, status
 
 CACHE = Path(__file__).resolve().parent / "cache"  # what was downloaded; delete it to fetch anew
@@ -114,9 +114,9 @@ def from_row(entry):
     if entry["truncated_cells"]:
         yield "dropped", "rows that the service cut short"
     elif "chosen" not in row:
-        yield dialogue(from_openai(row))
+        yield dialogue(turns_of(row["messages"]))
     elif row["score_chosen"] > row["score_rejected"]:
-        yield sides(*(from_openai({"messages": row[side]}) for side in ("chosen", "rejected")))
+        yield sides(*(turns_of(row[side]) for side in ("chosen", "rejected")))
     else:
         yield "dropped", "pairs with tied scores"
 
