@@ -279,7 +279,7 @@ def main():
         random.Random(args.seed).shuffle(part)
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
     args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
-    args.epochs = args.epochs or min(3, max(1, round(3000 / len(encoded[0]))))
+    args.epochs = args.epochs or min(3, max(1, round(600 / len(encoded[0]))))
     prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
     if not args.resume:
         base = model.config.base if model.config.base != args.model else None
