@@ -73,12 +73,12 @@ def fit(encoded, max_len):
     return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
 
 
-def encode_conversation(messages, tokenizer, template, max_len, last_only=False):
-    """A conversation as (ids, targets), lists of at most max_len: targets[t] is the id that follows ids[t] where an
-    assistant says it (with last_only: in the last message), else -100, which cross_entropy ignores."""
+def encode_conversation(messages, tokenizer, template, max_len, learn="answers"):
+    """A conversation as (ids, targets), lists of at most max_len: targets[t] is the id that follows ids[t] where it is
+    to be learned, else -100, which cross_entropy ignores. Learned are all answers, the "last" one, or "all" ids."""
     encoded = encode_messages(messages, tokenizer, template)
-    if last_only:
-        encoded[:-1] = [(ids, [False] * len(ids)) for ids, _ in encoded[:-1]]
+    if learn != "answers":
+        encoded[:-1] = [(ids, [learn == "all"] * len(ids)) for ids, _ in encoded[:-1]]
     ids, learn, _ = fit(encoded, max_len + 1)
     return ids[:-1], [id if learned else -100 for id, learned in zip(ids[1:], learn[1:])]
 
@@ -226,11 +226,11 @@ def read_documents(path):
 # Examples: pairs (ids, targets) of int32 tensors
 
 
-def encode_all(conversations, tokenizer, template, max_len):
+def encode_all(conversations, tokenizer, template, max_len, learn="answers"):
     """The examples of conversations, without those that have nothing to learn, which are counted on the screen."""
     examples = []
     for i, messages in enumerate(conversations, 1):
-        ids, targets = encode_conversation(messages, tokenizer, template, max_len)
+        ids, targets = encode_conversation(messages, tokenizer, template, max_len, learn)
         if any(target != -100 for target in targets):
             examples.append((torch.tensor(ids, dtype=torch.int32), torch.tensor(targets, dtype=torch.int32)))
         if i % 1000 == 0:
@@ -508,11 +508,14 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
             f.flush()
             if wandb:
                 wandb.log(row)
-            if "val_loss" in row or signals:
+            if "val_loss" in row:
                 save_state()
                 draw(rows, out / "loss.svg", panels)
             else:
                 status(describe(row, steps))
+        if step < steps:
+            save_state()
+            draw(rows, out / "loss.svg", panels)
     status()
     if step < steps:
         print(f"Stopped at step {step} of {steps}. Go on with: python {Path(sys.argv[0]).name} --resume --out {out}")
@@ -582,7 +585,7 @@ def answer_prompts(model, tokenizer, prompts, template, max_new_tokens=120, **sa
 def evaluate_chat(model, tokenizer, conversations, template, args):
     """The figures of eval.json and the list of responses.json, on conversations that were not trained on."""
     def encode(messages):
-        return encode_conversation(messages, tokenizer, template, args.max_len, last_only=True)
+        return encode_conversation(messages, tokenizer, template, args.max_len, "last")
     sums, counts = example_losses(model, encode_all(conversations, tokenizer, template, args.max_len))
     figures = {"conversations": len(conversations), "answer_tokens": int(counts.sum()),
                "loss": sums.sum().item() / max(1, counts.sum().item()), "perplexity": perplexity(sums, counts),
@@ -813,6 +816,7 @@ def main():
     add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), or .txt "
         "(default: the instructions and dialogues in data/)")
     add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
+    add("--learn", choices=("answers", "all"), default="answers", help="all: what the user says too, as in pretraining (%(default)s)")
     add("--from_scratch", action="store_true", help="random weights in the shape of --model")
     add("--out", metavar="FOLDER", help="folder of the run (out/sft, or out/eval with --eval_only)")
     add("--eval_only", action="store_true", help="evaluate --model on the test part of --data; train nothing")
@@ -836,7 +840,7 @@ def main():
         if not formats:
             raise UserError("--eval_only needs conversations, not plain text")
         return report(model, tokenizer, conversations[2], template, args)
-    train_set, val_set = ([*encode_all(chats, tokenizer, template, args.max_len),
+    train_set, val_set = ([*encode_all(chats, tokenizer, template, args.max_len, args.learn),
                            *encode_documents(texts, tokenizer, args.max_len)]
                           for chats, texts in zip(conversations[:2], documents[:2]))
     if not train_set or not val_set:

@@ -1341,7 +1341,7 @@ def test_typed_tokens_stay_text(tokenizer):
 def test_prompt_is_a_prefix_of_training(messages, template, tokenizer):
     """What chat.py feeds is what training saw up to the answer, id by id."""
     prompt, dropped = finetune.encode_prompt(messages[:-1], tokenizer, template, 1000)
-    ids, targets = finetune.encode_conversation(messages, tokenizer, template, 1000, last_only=True)
+    ids, targets = finetune.encode_conversation(messages, tokenizer, template, 1000, "last")
     assert ids[:len(prompt)] == prompt and dropped == 0
     assert [t != -100 for t in targets] == [i >= len(prompt) - 1 for i in range(len(targets))]
 
@@ -1888,6 +1888,18 @@ def test_ctrl_c_in_the_terminal(base, data, tmp_path):
     assert state["step"] == log_steps(tmp_path / "run")[-1] > 3
 
 
+def test_ctrl_c_after_the_step_was_looked_at(cli, base, data, tmp_path, monkeypatch):
+    """A signal between the end of a step and the next one stops the run too: it was not saved then."""
+    original = finetune.describe
+    def describe(row, steps):
+        if row["step"] == 6:
+            signal.raise_signal(signal.SIGINT)
+        return original(row, steps)
+    monkeypatch.setattr(finetune, "describe", describe)
+    assert cli(finetune, *train_flags(base, data["alpaca"], "run", 9), "--eval_every", 1000)[0] == 130
+    assert torch.load(tmp_path / "run/training_state.pt", weights_only=True)["step"] == log_steps(tmp_path / "run")[-1] == 6
+
+
 def test_older_run_is_moved_aside(cli, base, data, tmp_path):
     """A second run never overwrites the first, and one that fails at once does not touch it."""
     for _ in range(3):
@@ -2045,7 +2057,7 @@ def test_coherence(sign, value, monkeypatch, tokenizer):
     """A model that finds the true answer likeliest scores 1, one that finds it least likely 0, whatever the lengths."""
     talks = [[user(f"q{i}"), bot("a" * (i + 1))] for i in range(6)]
     def encode(messages):
-        return finetune.encode_conversation(messages, tokenizer, "chat", 100, last_only=True)
+        return finetune.encode_conversation(messages, tokenizer, "chat", 100, "last")
     true = [encode(messages) for messages in talks]
     rigged(monkeypatch, lambda *example: 1.0 - 0.5 * sign * (example in true))
     assert finetune.response_coherence(None, talks, encode, 0) == {"coherence": value}
@@ -2057,7 +2069,7 @@ def test_retention(monkeypatch, tokenizer):
     seen = []
     def encode(messages):
         seen.append([m["content"] for m in messages])
-        return finetune.encode_conversation(messages, tokenizer, "chat", 100, last_only=True)
+        return finetune.encode_conversation(messages, tokenizer, "chat", 100, "last")
     rigged(monkeypatch, lambda ids, targets: math.log(2) if len(ids) > 8 else math.log(5))
     talk = [{"role": "system", "content": "s"}, user("a"), bot("b"), user("c"), bot("d")]
     figures = finetune.context_retention(None, [talk, [user("a"), bot("b")]], encode)

@@ -829,8 +829,8 @@ def about_topic():
 
 # ---- whole documents ----
 
-def document():
-    """A talk of one or several kinds (lines 'A: ...' and 'B: ...'), or a single task with its answer below."""
+def talk():
+    """A talk of one or several kinds: [(what the user says, what the assistant answers)]"""
     functions, weights = zip(*KINDS)
     chosen = list(dict.fromkeys(random.choices(functions, weights, k=random.choice([1, 1, 2, 3]))))  # none twice
     first = introduction() if introduction in chosen else []
@@ -839,9 +839,13 @@ def document():
         if function is not introduction and not (first and function is correction):  # one name is enough
             turns += function()
     if first and random.random() < 0.5:                    # ask for the name only after everything else
-        turns = first[:1] + turns + first[1:]
-    else:
-        turns = first + turns
+        return first[:1] + turns + first[1:]
+    return first + turns
+
+
+def document():
+    """A talk as text (lines 'A: ...' and 'B: ...'), or a single task with its answer below."""
+    turns = talk()
     if len(turns) == 1 and random.random() < 0.6:
         return "\n".join(turns[0])
     if random.random() < 0.1:
