@@ -51,6 +51,8 @@ class Conversation:
     def __init__(self, name, args):
         self.name, self.device = name, args.device
         self.model, self.tokenizer = gpt2.load(name, args.device, args.dtype)
+        if args.device == "cpu" and args.dtype == torch.float32:
+            gpt2.quicken(self.model)
         self.template = self.model.config.template or "alpaca"
         self.settings = {name: getattr(args, name) for name in LIMITS}
         self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0

@@ -314,8 +314,10 @@ def main():
         ({"training loss": "loss", "validation loss": "val_loss"},
          {"training accuracy": "accuracy", "validation accuracy": "val_accuracy"},
          {"training margin": "margin", "validation margin": "val_margin"}))
+    if finetune.processes()[0]:
+        return  # the first process does the rest
     gpt2.merge_lora(model)
-    gpt2.load_weights(model.eval(), out / "model.safetensors")  # the best, not the last
+    gpt2.load_weights(model.eval(), out / "model.safetensors", args.device)  # the best, not the last
 
     after = mean_figures(model, test_set, args)
     answers = {**args.before, args.out: answers_to(prompts, model, tokenizer, template)}

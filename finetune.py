@@ -12,10 +12,12 @@ import argparse
 import collections
 import contextlib
 import csv
+import datetime
 import gzip
 import itertools
 import json
 import math
+import os
 import pickle
 import random
 import re
@@ -409,6 +411,22 @@ def backward(model, examples, weight, collate_fn, loss_fn, args):
     return loss, figures
 
 
+def processes():
+    """(number of this process, how many there are): more than one where torchrun started us."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def add_up(params, numbers, device):
+    """Sums over all processes: the gradients in place, and a list of numbers, which is returned. A process may come
+    without gradients, having had nothing to do; that is why this is not DistributedDataParallel."""
+    for p in params:
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+    numbers = torch.tensor(numbers, dtype=torch.float32, device=device)
+    for work in [torch.distributed.all_reduce(t, async_op=True) for t in (*(p.grad for p in params), numbers)]:
+        work.wait()
+    return numbers.tolist()
+
+
 def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save_best, args,
           columns=COLUMNS, panels=({"training": "loss", "validation": "val_loss"},)):
     """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
@@ -421,14 +439,16 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     args        epochs, lr, batch_size, grad_accum, ...: see add_flags
     panels      what loss.svg shows: {label: column} for each panel
 
-    With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights.
+    With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights. Started by
+    torchrun, N processes share each step: the same as one process with N times the batch size.
     """
-    out = Path(args.out)
+    out, (rank, world) = Path(args.out), processes()
+    counted = [name for name in columns if name not in COLUMNS and not name.startswith("val_")]  # by loss_fn
     params = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW([{"params": [p for p in params.values() if p.dim() >= 2], "weight_decay": args.weight_decay},
                                    {"params": [p for p in params.values() if p.dim() < 2], "weight_decay": 0.0}],
                                   lr=args.lr, betas=(0.9, 0.95), fused=args.device.startswith(("cpu", "cuda")))
-    size = args.batch_size * args.grad_accum
+    size = args.batch_size * args.grad_accum * world
     per_epoch = math.ceil(len(examples) / size)
     steps = max(1, math.ceil(args.epochs * per_epoch))
     warmup = min(100, math.ceil(steps / 20))
@@ -441,11 +461,11 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
                             params={name: p.detach() for name, p in params.items()}, optimizer=optimizer.state_dict(), rows=rows,
                             rng=torch.get_rng_state()), f)
 
-    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values())]
+    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size]
     if args.resume:
         state = read_state(out)
         if state["fingerprint"] != fingerprint:
-            raise UserError(f"the data or the model is not what the run in {out} was started with")
+            raise UserError(f"the data, the model or the number of processes is not what the run in {out} was started with")
         step, tokens, seconds, best, rows = (state[key] for key in ("step", "tokens", "seconds", "best", "rows"))
         with torch.no_grad():
             for name, p in params.items():
@@ -469,12 +489,12 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
         writer = csv.DictWriter(f, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    wandb = start_wandb(args) if args.wandb else None
+    wandb = start_wandb(args) if args.wandb and rank == 0 else None
     model.train()
-    batches, batches_epoch = None, None
-    with until_signal() as signals, open(out / "log.csv", "a", newline="") as f:
+    batches, batches_epoch, stop = None, None, False
+    with until_signal() as signals, open(os.devnull if rank else out / "log.csv", "a", newline="") as f:
         writer = csv.DictWriter(f, columns, lineterminator="\n")
-        while step < steps and not signals:
+        while step < steps and not stop:
             start = time.perf_counter()
             epoch, i = divmod(step, per_epoch)
             if batches_epoch != epoch:
@@ -482,8 +502,12 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
             chosen = batches[i]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, args.lr, warmup)
-            loss, figures = backward(model, [examples[j] for j in chosen], sum(weights[j] for j in chosen),
+            loss, figures = backward(model, [examples[j] for j in chosen[rank::world]], sum(weights[j] for j in chosen),
                                      collate_fn, loss_fn, args)
+            stop = bool(signals)  # looked at once a step, so that all processes stop at the same one, and it is saved
+            if world > 1:
+                loss, stop, *sums = add_up(params.values(), [loss, stop, *(figures[name] for name in counted)], args.device)
+                figures = dict(zip(counted, sums))
             norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 status()
@@ -508,15 +532,14 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
             f.flush()
             if wandb:
                 wandb.log(row)
-            if "val_loss" in row:
+            if "val_loss" in row or stop:
                 save_state()
                 draw(rows, out / "loss.svg", panels)
             else:
                 status(describe(row, steps))
-        if step < steps:
-            save_state()
-            draw(rows, out / "loss.svg", panels)
     status()
+    if world > 1:
+        torch.distributed.destroy_process_group()
     if step < steps:
         print(f"Stopped at step {step} of {steps}. Go on with: python {Path(sys.argv[0]).name} --resume --out {out}")
         raise KeyboardInterrupt
@@ -712,15 +735,28 @@ def start_run(args):
         raise UserError("--dropout must be at least 0 and less than 1, --weight_decay and --eval_prompts at least 0")
     if not -2 ** 63 <= args.seed < 2 ** 63:
         raise UserError(f"--seed {args.seed} has more than 64 bits")
+    rank, world = processes()
+    if world > 1 and args.device == "cuda":
+        args.device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(args.device)
     check_device(args.device)
     torch.manual_seed(args.seed)
     if "compute" not in args:
         args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
+    if world > 1:
+        torch.distributed.init_process_group("nccl" if args.device.startswith("cuda") else "gloo", timeout=datetime.timedelta(hours=2))
+        chosen = [args.compute]
+        torch.distributed.broadcast_object_list(chosen)
+        args.compute = chosen[0]
 
 
 def make_room(args):
     """Makes the folder of the run. An older run there is moved aside, never overwritten."""
-    out = Path(args.out)
+    out, (rank, world) = Path(args.out), processes()
+    if world > 1:
+        torch.distributed.barrier()  # all have read the model, which may be in there
+    if rank:
+        return
     if (out / "config.json").exists() and not args.resume:
         older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
         if Path(args.model).resolve() == out.resolve():
@@ -873,8 +909,10 @@ def main():
 
     train(model, train_set, lengths, weights, collate, sft_loss, evaluate,
           lambda: gpt2.save(model, tokenizer, args.out), args)
+    if processes()[0]:
+        return  # the first process does the rest
     gpt2.merge_lora(model)
-    gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors")  # the best, not the last
+    gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors", args.device)  # the best, not the last
     report(model, tokenizer, conversations[2], template, args)
     (Path(args.out) / "training_state.pt").unlink()  # finished: nothing to resume
     print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {args.out}")

@@ -2,6 +2,7 @@
 
     python -m pytest test_all.py         # all of them, without a network, in a few minutes on two cores
     python test_all.py --real            # downloads the real GPT-2 (548 MB) and checks it against published figures
+    python test_all.py --bench           # speed and memory at GPT-2's size, beside transformers and TRL where installed
 
 Oracles are transformers, the safetensors package, published numbers and hand arithmetic, never this repo itself.
 Two environment variables add tests on real files: TIKTOKEN_CACHE_DIR (GPT-2's vocabulary, as tiktoken keeps it) and
@@ -25,9 +26,11 @@ import pickle
 import random
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -417,6 +420,23 @@ def test_rows_are_sampled_independently():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+def test_quicken(monkeypatch):
+    """The float16 copies for single tokens give the text of float32, are used for nothing else, and only where faster."""
+    model, tokenizer = gpt2.load("gpt2-tiny")
+    prompts = [tokenizer.encode(text) for text in ("Once there was a little cat called", "A: Hi! How are you?\nB:", "What color is")]
+    before = [list(gpt2.generate(model, ids, 50, temperature=0)) for ids in prompts]
+    monkeypatch.setattr(gpt2.time, "perf_counter", lambda: 0.0)  # it seems to be no faster
+    assert not gpt2.quicken(model) and model.fast is None and model.h[0].mlp.c_fc.fast is None
+    times = iter([0, 1, 0, 10, 0, 1, 0, 1])  # one look before, one after, each after a first one that does not count
+    monkeypatch.setattr(gpt2.time, "perf_counter", lambda: next(times))
+    assert gpt2.quicken(model)
+    assert before == [list(gpt2.generate(model, ids, 50, temperature=0)) for ids in prompts]
+    ids = torch.tensor([prompts[0]])
+    with torch.no_grad():
+        assert torch.equal(model(ids), gpt2.load("gpt2-tiny")[0](ids))
+        assert not torch.equal(model(ids[:, :1]), gpt2.load("gpt2-tiny")[0](ids[:, :1]))
+
+
 # LoRA
 
 
@@ -1261,10 +1281,10 @@ def weights(folder):
     return {name: t.clone() for name, t in gpt2.read_safetensors(Path(folder) / "model.safetensors").items()}
 
 
-def assert_same(a, b):
+def assert_same(a, b, tolerance=0):
     assert a.keys() == b.keys()
     for name in a:
-        assert torch.equal(a[name], b[name]), name
+        assert torch.allclose(a[name], b[name], rtol=0, atol=tolerance), name
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1889,7 +1909,7 @@ def test_ctrl_c_in_the_terminal(base, data, tmp_path):
 
 
 def test_ctrl_c_after_the_step_was_looked_at(cli, base, data, tmp_path, monkeypatch):
-    """A signal between the end of a step and the next one stops the run too: it was not saved then."""
+    """A signal after the end of a step, where nobody looks at it any more, stops the run after the next one, saved."""
     original = finetune.describe
     def describe(row, steps):
         if row["step"] == 6:
@@ -1897,7 +1917,38 @@ def test_ctrl_c_after_the_step_was_looked_at(cli, base, data, tmp_path, monkeypa
         return original(row, steps)
     monkeypatch.setattr(finetune, "describe", describe)
     assert cli(finetune, *train_flags(base, data["alpaca"], "run", 9), "--eval_every", 1000)[0] == 130
-    assert torch.load(tmp_path / "run/training_state.pt", weights_only=True)["step"] == log_steps(tmp_path / "run")[-1] == 6
+    assert torch.load(tmp_path / "run/training_state.pt", weights_only=True)["step"] == log_steps(tmp_path / "run")[-1] == 7
+
+
+def torchrun(name, *flags, cwd):
+    """A script as torchrun starts it, in two processes: its stdout."""
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}",
+                           REPO / f"{name}.py", *map(str, flags)], cwd=cwd, capture_output=True, text=True, timeout=200,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("localhost", 0))
+        return s.getsockname()[1]
+
+
+def test_two_processes_are_one(cli, base, data, tmp_path):
+    """torchrun with two processes takes the steps of one with twice the batch, for SFT and DPO; one of them writes and speaks."""
+    flags = train_flags(base, data["alpaca"], "one", 2, "--split", "80/20")
+    assert cli(finetune, *flags, "--batch_size", 8)[0] == 0
+    out = torchrun("finetune", *[("two" if flag == "one" else flag) for flag in flags], cwd=tmp_path)
+    assert out.count("The model is in two") == 1
+    assert log_steps(tmp_path / "one") == log_steps(tmp_path / "two")
+    assert_same(weights(tmp_path / "one"), weights(tmp_path / "two"), 1e-5)
+    flags = ["--model", tmp_path / "one", "--data", data["pairs"], "--eval_prompts", 1, "--dtype", "float32", "--lr", 1e-2, "--epochs", 1]
+    assert cli(dpo, *flags, "--out", "p1", "--batch_size", 4)[0] == 0
+    torchrun("dpo", *flags, "--out", "p2", "--batch_size", 2, cwd=tmp_path)
+    assert_same(weights(tmp_path / "p1"), weights(tmp_path / "p2"), 1e-5)
+    one, two = ([[float(x or 0) for x in row[4:]] for row in list(csv.reader(open(tmp_path / run / "log.csv")))[1:]] for run in ("p1", "p2"))
+    assert torch.allclose(torch.tensor(one), torch.tensor(two), atol=1e-4)
 
 
 def test_older_run_is_moved_aside(cli, base, data, tmp_path):
@@ -3179,5 +3230,215 @@ def test_real_gpt2_learns_at_the_known_rate(real_gpt2):
         optimizer.step()
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# --bench: GPT-2 124M with random weights, the same records, real tokens only. Each measurement is a process of its own,
+# so that its peak memory can be read, and they run one after another.
+
+
+def bench_records():
+    """64 of our Alpaca records, as prompt and answer in the Alpaca template, with an answer to like less."""
+    records = [r for r in json.loads((DATA / "instructions.json").read_text()) if r["output"]][:65]
+    return [{**r, "chosen": r["output"], "rejected": other["output"]} for r, other in itertools.pairwise(records)]
+
+
+def bench_ids(tokenizer):
+    """The records as prompt ids, chosen and rejected ids: what every trainer below is given."""
+    pairs = [([user(r["instruction"] + (finetune.INPUT + r["input"] if r["input"] else ""))], r["chosen"], r["rejected"])
+             for r in bench_records()]
+    return [dpo.encode_pair(pair, tokenizer, "alpaca", 512) for pair in pairs]
+
+
+def train_args(out):
+    return argparse.Namespace(out=out, resume=False, device="cpu", compute=finetune.fast_dtype("cpu"), lr=5e-5, weight_decay=0.0,
+                              batch_size=8, grad_accum=1, epochs=1, eval_every=None, seed=0, clip=1.0, wandb=False,
+                              beta=0.1, label_smoothing=0.0, loss="sigmoid", average=False, sft_coef=0.0)
+
+
+def bench_train(folder, examples, lengths, weights, collate_fn, loss_fn, model, before=0.0):
+    args = train_args(Path(folder) / "run")
+    rows = finetune.train(model, examples, lengths, weights, collate_fn, loss_fn, lambda model: {"val_loss": 0.0}, lambda: None,
+                          args, (*finetune.COLUMNS, *(dpo.FIGURES if weights[0] == 1 else ())))
+    seconds = rows[-1]["seconds"] + before
+    return {"tok/s": sum(lengths) / seconds, "loss": rows[-1]["loss"]}
+
+
+def bench_sft(folder):
+    model, tokenizer = gpt2.load(folder)
+    examples = [(torch.tensor((p + c)[:-1]), torch.tensor([-100] * (len(p) - 1) + c)) for p, c, _ in bench_ids(tokenizer)]
+    return bench_train(folder, examples, [len(ids) for ids, _ in examples], [int((t != -100).sum()) for _, t in examples],
+                       finetune.collate, finetune.sft_loss, model)
+
+
+def bench_textbook(folder):
+    """float32, all logits, padded to the longest, with transformers' model."""
+    from transformers import GPT2LMHeadModel
+    model, (_, tokenizer) = GPT2LMHeadModel.from_pretrained(folder).train(), gpt2.load(folder)
+    rows = [(p + c, [-100] * len(p) + c) for p, c, _ in bench_ids(tokenizer)]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+    start = time.perf_counter()
+    for i in range(0, len(rows), 8):
+        ids, targets = (torch.nn.utils.rnn.pad_sequence([*map(torch.tensor, column)], True, fill) for column, fill
+                        in zip(zip(*rows[i:i + 8]), (50256, -100)))
+        logits = model(ids).logits
+        F.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return {"tok/s": sum(len(ids) for ids, _ in rows) / (time.perf_counter() - start)}
+
+
+def bench_dpo(folder):
+    """The reference included. Tokens as two separate sequences would have them."""
+    model, tokenizer = gpt2.load(folder)
+    pairs, args, start = bench_ids(tokenizer)[:32], train_args(None), time.perf_counter()
+    pairs = dpo.reference_logps(model, pairs, Path(folder) / "reference.pt", 8, args.compute)
+    return bench_train(folder, pairs, [2 * len(p) + len(c) + len(r) for p, c, r, *_ in pairs], [1] * len(pairs), dpo.collate,
+                       lambda model, batch: dpo.pair_loss(model, batch, args), model, time.perf_counter() - start)
+
+
+def trl_tokenizer(folder):
+    """The vocabulary of the folder as TRL wants it."""
+    from transformers import AutoTokenizer
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def bench_trl_sft(folder, bf16=False):
+    from datasets import Dataset
+    from transformers import GPT2LMHeadModel
+    from trl import SFTConfig, SFTTrainer
+    rows = [{"input_ids": p + c, "completion_mask": [0] * len(p) + [1] * len(c)} for p, c, _ in bench_ids(gpt2.load(folder)[1])]
+    config = SFTConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=bf16,
+                       use_cpu=True, gradient_checkpointing=False, max_length=512, completion_only_loss=True, disable_tqdm=True)
+    trainer = SFTTrainer(GPT2LMHeadModel.from_pretrained(folder), args=config, train_dataset=Dataset.from_list(rows),
+                         processing_class=trl_tokenizer(folder))
+    start = time.perf_counter()
+    trainer.train()
+    return {"tok/s": sum(len(r["input_ids"]) for r in rows) / (time.perf_counter() - start)}
+
+
+def bench_trl_dpo(folder, bf16=False):
+    from datasets import Dataset
+    from transformers import GPT2LMHeadModel
+    from trl import DPOConfig, DPOTrainer
+    tokenizer = gpt2.load(folder)[1]
+    pairs = bench_ids(tokenizer)[:32]
+    rows = [{name: tokenizer.decode(ids).removesuffix(EOT) for name, ids in zip(("prompt", "chosen", "rejected"), pair)} for pair in pairs]
+    config = DPOConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=bf16,
+                       use_cpu=True, gradient_checkpointing=False, disable_tqdm=True)
+    models = [GPT2LMHeadModel.from_pretrained(folder) for _ in range(2)]
+    trainer = DPOTrainer(models[0], models[1], args=config, train_dataset=Dataset.from_list(rows), processing_class=trl_tokenizer(folder))
+    start = time.perf_counter()
+    trainer.train()
+    return {"tok/s": sum(2 * len(p) + len(c) + len(r) for p, c, r in pairs) / (time.perf_counter() - start)}
+
+
+def bench_reply(folder):
+    """One sequence: tokens/s after 64 tokens of prompt, seconds to the first token after 200."""
+    model = gpt2.load(folder)[0]
+    faster, prompt = gpt2.quicken(model), list(range(200))
+    start = time.perf_counter()
+    next(gpt2.generate(model, prompt, 1, temperature=0, stop=()))
+    first, ids = time.perf_counter() - start, gpt2.generate(model, prompt[:64], 65, temperature=0, stop=())
+    next(ids)
+    start = time.perf_counter()
+    rate = len(list(ids)) / (time.perf_counter() - start)
+    return {"tok/s": rate, "first token s": first, "GB/s": rate * model.size() * (2 if faster else 4) / 1e9}
+
+
+@torch.inference_mode()
+def bench_transformers_reply(folder, dtype=torch.float32, tokens=64):
+    from transformers import GPT2LMHeadModel
+    model, prompt = GPT2LMHeadModel.from_pretrained(folder).to(dtype).eval(), torch.arange(200)[None]
+    def seconds(ids, new):
+        start = time.perf_counter()
+        model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new, do_sample=False, pad_token_id=0)
+        return time.perf_counter() - start
+    seconds(prompt, 1)
+    first = seconds(prompt, 1)
+    return {"tok/s": tokens / (seconds(prompt[:, :64], tokens + 1) - seconds(prompt[:, :64], 1)), "first token s": first}
+
+
+def bench_answers(folder):
+    """48 new tokens to each of 64 prompts, in batches, as the evaluation does it."""
+    model, tokenizer = gpt2.load(folder)
+    start = time.perf_counter()
+    answers = gpt2.generate_batch(model, [p for p, *_ in bench_ids(tokenizer)], 48, stop=())
+    return {"tok/s": sum(map(len, answers)) / (time.perf_counter() - start)}
+
+
+@torch.inference_mode()
+def bench_transformers_answers(folder):
+    """The same for eight of the prompts, one at a time with transformers."""
+    from transformers import GPT2LMHeadModel
+    model, tokenizer = GPT2LMHeadModel.from_pretrained(folder).eval(), gpt2.load(folder)[1]
+    start = time.perf_counter()
+    for prompt, *_ in bench_ids(tokenizer)[:8]:
+        ids = torch.tensor([prompt])
+        model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=48, min_new_tokens=48, do_sample=False, pad_token_id=0)
+    return {"tok/s": 8 * 48 / (time.perf_counter() - start)}
+
+
+def bench_machine(folder):
+    """What a plain matrix product and reading memory reach here."""
+    def best(work):
+        times = []
+        for _ in range(6):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        return min(times)
+    big, a = torch.ones(10 ** 8), torch.ones(1024, 1024)
+    b = a.bfloat16()
+    return {"GB/s": 0.4 / best(big.sum), "float32 GFLOP/s": 2 * 1024 ** 3 / best(lambda: a @ a) / 1e9,
+            "bfloat16 GFLOP/s": 2 * 1024 ** 3 / best(lambda: b @ b) / 1e9}
+
+
+def bench_start(folder):
+    """python chat.py to its first token, against importing torch and reading the file once."""
+    def seconds(*command):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        return time.perf_counter() - start
+    talk = [REPO / "chat.py", "--model", folder, "--prompt", "hi", "--max_new_tokens", "1"]
+    read = ["-c", f"import torch; open({str(Path(folder) / 'model.safetensors')!r}, 'rb').read()"]
+    seconds(*read)
+    return {"s": min(seconds(*talk) for _ in range(3)), "import and read s": min(seconds(*read) for _ in range(3))}
+
+
+BENCHES = {"machine": bench_machine, "SFT": bench_sft, "SFT, transformers, textbook loop": bench_textbook,
+           "SFT, TRL float32": bench_trl_sft, "SFT, TRL bfloat16": lambda folder: bench_trl_sft(folder, True),
+           "DPO": bench_dpo, "DPO, TRL float32": bench_trl_dpo, "DPO, TRL bfloat16": lambda folder: bench_trl_dpo(folder, True),
+           "reply": bench_reply, "reply, transformers float32": bench_transformers_reply,
+           "reply, transformers bfloat16": lambda folder: bench_transformers_reply(folder, torch.bfloat16),
+           "64 answers": bench_answers, "answers one by one, transformers": bench_transformers_answers, "start of chat.py": bench_start}
+
+
+def bench(names):
+    """Runs each measurement in a process of its own and prints its figures and peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model, tokenizer = gpt2.load("gpt2", weights=False)
+        except gpt2.UserError:  # without a network: another vocabulary of the same use
+            model, tokenizer = gpt2.GPT(gpt2.Config()).init_weights(), gpt2.load("gpt2-tiny")[1]
+        gpt2.save(model, tokenizer, folder)
+        del model
+        for name in names or BENCHES:
+            process = subprocess.Popen([sys.executable, __file__, "--bench-one", name, folder], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+            out, err = process.stdout.read(), process.stderr.read()
+            _, code, usage = os.wait4(process.pid, 0)
+            if code:
+                print(f"{name:34} not run: {err.strip().splitlines()[-1][:100]}")
+                continue
+            figures = json.loads(out.strip().splitlines()[-1])
+            print(f"{name:34}" + "".join(f"{value:10.4g} {unit}" for unit, value in figures.items())
+                  + f"   peak {usage.ru_maxrss / 2 ** 20:.1f} GB", flush=True)
+
+
 if __name__ == "__main__":
-    sys.exit(pytest.main([__file__, "-v", *(["-k", "real_gpt2"] if "--real" in sys.argv else [])]))
+    if "--bench-one" in sys.argv:
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0)))
+        print(json.dumps(BENCHES[sys.argv[2]](sys.argv[3])))
+    elif "--bench" in sys.argv:
+        bench(sys.argv[2:])
+    else:
+        sys.exit(pytest.main([__file__, "-v", *(["-k", "real_gpt2"] if "--real" in sys.argv else [])]))
