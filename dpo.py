@@ -203,7 +203,7 @@ def dpo_loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
     return losses, beta * chosen.detach(), beta * rejected.detach()
 
 
-# accuracy: how often the chosen answer has the higher reward; likelier: how often it has the higher probability
+# accuracy: how often the chosen answer has the higher reward, by more than rounding; likelier: how often it has the higher probability
 FIGURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_logp", "rejected_logp", "likelier")
 
 
@@ -215,7 +215,8 @@ def pair_loss(model, batch, args):
     scale = 1 / lengths if args.average else torch.ones_like(lengths)  # (B, 2)
     losses, r_chosen, r_rejected = dpo_loss(chosen * scale[:, 0], rejected * scale[:, 1], *(reference * scale).unbind(1),
                                             args.beta, args.label_smoothing, args.loss)
-    figures = (r_chosen > r_rejected, r_chosen - r_rejected, r_chosen, r_rejected, chosen, rejected, chosen > rejected)
+    margin = r_chosen - r_rejected
+    figures = (margin > 1e-5, margin, r_chosen, r_rejected, chosen, rejected, chosen > rejected)
     return (losses + args.sft_coef * sft).sum(), dict(zip(FIGURES, (f.detach().float().sum().item() for f in figures)))
 
 

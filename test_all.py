@@ -1942,11 +1942,16 @@ def test_two_processes_are_one(cli, base, data, tmp_path):
     out = torchrun("finetune", *[("two" if flag == "one" else flag) for flag in flags], cwd=tmp_path)
     assert out.count("The model is in two") == 1
     assert log_steps(tmp_path / "one") == log_steps(tmp_path / "two")
-    assert_same(weights(tmp_path / "one"), weights(tmp_path / "two"), 1e-5)
     flags = ["--model", tmp_path / "one", "--data", data["pairs"], "--eval_prompts", 1, "--dtype", "float32", "--lr", 1e-2, "--epochs", 1]
     assert cli(dpo, *flags, "--out", "p1", "--batch_size", 4)[0] == 0
     torchrun("dpo", *flags, "--out", "p2", "--batch_size", 2, cwd=tmp_path)
-    assert_same(weights(tmp_path / "p1"), weights(tmp_path / "p2"), 1e-5)
+    for one, two in (("one", "two"), ("p1", "p2")):
+        one, two = weights(tmp_path / one), weights(tmp_path / two)
+        for w in (one, two):  # a bias of the keys changes nothing: its gradient is rounding, which AdamW makes a step
+            for name in [name for name in w if name.endswith("c_attn.bias")]:
+                q, _, v = w.pop(name).chunk(3)
+                w[name] = torch.cat([q, v])
+        assert_same(one, two, 1e-4)
     one, two = ([[float(x or 0) for x in row[4:]] for row in list(csv.reader(open(tmp_path / run / "log.csv")))[1:]] for run in ("p1", "p2"))
     assert torch.allclose(torch.tensor(one), torch.tensor(two), atol=1e-4)
 
@@ -3259,7 +3264,7 @@ def bench_train(folder, examples, lengths, weights, collate_fn, loss_fn, model, 
     rows = finetune.train(model, examples, lengths, weights, collate_fn, loss_fn, lambda model: {"val_loss": 0.0}, lambda: None,
                           args, (*finetune.COLUMNS, *(dpo.FIGURES if weights[0] == 1 else ())))
     seconds = rows[-1]["seconds"] + before
-    return {"tok/s": sum(lengths) / seconds, "loss": rows[-1]["loss"]}
+    return {"tok/s": sum(lengths) / seconds}
 
 
 def bench_sft(folder):
@@ -3296,17 +3301,17 @@ def bench_dpo(folder):
 
 
 def trl_tokenizer(folder):
-    """The vocabulary of the folder as TRL wants it."""
+    """The vocabulary of the folder as TRL wants it. Ours and TRL's trainer both take the faster of float32 and bfloat16."""
     from transformers import AutoTokenizer
     return AutoTokenizer.from_pretrained(folder)
 
 
-def bench_trl_sft(folder, bf16=False):
+def bench_trl_sft(folder):
     from datasets import Dataset
     from transformers import GPT2LMHeadModel
     from trl import SFTConfig, SFTTrainer
     rows = [{"input_ids": p + c, "completion_mask": [0] * len(p) + [1] * len(c)} for p, c, _ in bench_ids(gpt2.load(folder)[1])]
-    config = SFTConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=bf16,
+    config = SFTConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=finetune.fast_dtype("cpu") == torch.bfloat16,
                        use_cpu=True, gradient_checkpointing=False, max_length=512, completion_only_loss=True, disable_tqdm=True)
     trainer = SFTTrainer(GPT2LMHeadModel.from_pretrained(folder), args=config, train_dataset=Dataset.from_list(rows),
                          processing_class=trl_tokenizer(folder))
@@ -3315,14 +3320,14 @@ def bench_trl_sft(folder, bf16=False):
     return {"tok/s": sum(len(r["input_ids"]) for r in rows) / (time.perf_counter() - start)}
 
 
-def bench_trl_dpo(folder, bf16=False):
+def bench_trl_dpo(folder):
     from datasets import Dataset
     from transformers import GPT2LMHeadModel
     from trl import DPOConfig, DPOTrainer
     tokenizer = gpt2.load(folder)[1]
     pairs = bench_ids(tokenizer)[:32]
     rows = [{name: tokenizer.decode(ids).removesuffix(EOT) for name, ids in zip(("prompt", "chosen", "rejected"), pair)} for pair in pairs]
-    config = DPOConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=bf16,
+    config = DPOConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=finetune.fast_dtype("cpu") == torch.bfloat16,
                        use_cpu=True, gradient_checkpointing=False, disable_tqdm=True)
     models = [GPT2LMHeadModel.from_pretrained(folder) for _ in range(2)]
     trainer = DPOTrainer(models[0], models[1], args=config, train_dataset=Dataset.from_list(rows), processing_class=trl_tokenizer(folder))
@@ -3405,8 +3410,7 @@ def bench_start(folder):
 
 
 BENCHES = {"machine": bench_machine, "SFT": bench_sft, "SFT, transformers, textbook loop": bench_textbook,
-           "SFT, TRL float32": bench_trl_sft, "SFT, TRL bfloat16": lambda folder: bench_trl_sft(folder, True),
-           "DPO": bench_dpo, "DPO, TRL float32": bench_trl_dpo, "DPO, TRL bfloat16": lambda folder: bench_trl_dpo(folder, True),
+           "SFT, TRL": bench_trl_sft, "DPO": bench_dpo, "DPO, TRL": bench_trl_dpo,
            "reply": bench_reply, "reply, transformers float32": bench_transformers_reply,
            "reply, transformers bfloat16": lambda folder: bench_transformers_reply(folder, torch.bfloat16),
            "64 answers": bench_answers, "answers one by one, transformers": bench_transformers_answers, "start of chat.py": bench_start}
