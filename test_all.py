@@ -2176,6 +2176,42 @@ def test_dpo_gradient():
     assert not chosen.requires_grad and not rejected.requires_grad
 
 
+@pytest.mark.parametrize("loss", ["sigmoid", "ipo"])
+def test_dpo_against_trl(loss, base, tmp_path):
+    """Six steps by TRL's DPOTrainer and by ours: same loss, rewards, accuracy and log-probabilities (where TRL is installed)."""
+    pytest.importorskip("trl")
+    import datasets
+    import transformers
+    import trl
+    model, tokenizer = gpt2.load(base)
+    texts = [(f"Name {i} things that are {color}.\n", f" The {color} sky and {i}.", f" No, {i * 7}!")
+             for i, color in enumerate(("red", "blue", "green", "white", "pink", "gray"), 1)]
+    models = [transformers.GPT2LMHeadModel.from_pretrained(base) for _ in range(2)]
+    for module in [module for m in models for module in m.modules() if isinstance(module, torch.nn.Dropout)]:
+        module.p = 0.0
+    config = trl.DPOConfig(str(tmp_path), per_device_train_batch_size=6, num_train_epochs=6, report_to=[], save_strategy="no",
+                           logging_steps=1, bf16=False, use_cpu=True, gradient_checkpointing=False, learning_rate=1e-3, beta=0.1,
+                           lr_scheduler_type="constant", disable_tqdm=True, adam_beta2=0.95, weight_decay=0.0, loss_type=loss)
+    trainer = trl.DPOTrainer(*models, args=config, processing_class=transformers.AutoTokenizer.from_pretrained(base),
+                             train_dataset=datasets.Dataset.from_list([dict(zip(("prompt", "chosen", "rejected"), t)) for t in texts]))
+    trainer.train()
+    pairs = [(tokenizer.encode(p), tokenizer.encode(c) + [tokenizer.eot], tokenizer.encode(r) + [tokenizer.eot]) for p, c, r in texts]
+    pairs = dpo.reference_logps(model, pairs, tmp_path / "reference.pt", 4, torch.float32)
+    args = argparse.Namespace(beta=0.1, label_smoothing=0.0, loss=loss, average=loss == "ipo", sft_coef=0.0)  # TRL's IPO takes means
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0)
+    names = {"logps/chosen": "chosen_logp", "logps/rejected": "rejected_logp"}
+    if loss == "sigmoid":
+        names |= {"rewards/margins": "margin", "rewards/chosen": "chosen_reward", "rewards/rejected": "rejected_reward"}
+    for log in [log for log in trainer.state.log_history if "loss" in log]:
+        summed, figures = dpo.pair_loss(model, dpo.collate(pairs), args)
+        ours = [summed.item(), *(figures[name] for name in names.values())]
+        assert [float(log[name]) for name in ("loss", *names)] == pytest.approx([x / len(pairs) for x in ours], rel=1e-3, abs=1e-3)
+        optimizer.zero_grad()
+        (summed / len(pairs)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+
 def test_dpo_loss_of_extremes():
     """Differences of thousands of nats neither overflow nor lose the gradient; an unknown loss is an error."""
     policy = torch.tensor([-1e4, 1e4], requires_grad=True)
