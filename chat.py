@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import gpt2
-from finetune import check_device, encode_prompt, new_parser, newest_run
+from finetune import add_device, between, check_device, encode_prompt, new_parser, newest_run, write_json
 from gpt2 import UserError
 import torch
 
@@ -28,7 +28,7 @@ HELP = """\
 /stats            speed of the last reply        /help, /quit (or Ctrl-D); Ctrl-C stops a reply and keeps it"""
 
 HEADING = "\n\n### "  # with it a model that learned the alpaca template would go on to speak for the user
-LIMITS = {"temperature": (0, 100), "top_k": (0, 10 ** 6), "top_p": (0, 1), "max_new_tokens": (1, 10 ** 6)}
+LIMITS = {"temperature": (0, 100.0), "top_k": (0, 10 ** 6), "top_p": (0, 1.0), "max_new_tokens": (1, 10 ** 6)}
 
 
 def stream_text(ids, tokenizer, stop=HEADING):
@@ -64,27 +64,27 @@ class Conversation:
         """Streams an answer piece by piece and adds it to the conversation, even when it is cut short."""
         context = self.model.config.n_positions
         settings = self.settings | {"max_new_tokens": min(self.settings["max_new_tokens"], context // 2)}
-        prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, context - settings["max_new_tokens"])
-        start, first, count, said = time.perf_counter(), None, 0, ""
-        def counted(ids):
-            nonlocal first, count
+        room = context - settings["max_new_tokens"]
+        prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, room)
+        times, said = [time.perf_counter()], ""  # the start, then when each id came
+        def timed(ids):
             for id in ids:
-                count, first = count + 1, first or time.perf_counter()
+                times.append(time.perf_counter())
                 yield id
         ids = gpt2.generate(self.model, prompt, stop=tuple(self.tokenizer.special.values()), cache=self.cache,
                             seed=None if self.seed is None else self.seed + self.replies, **settings)
         self.replies += 1
         try:
-            for piece in stream_text(counted(ids), self.tokenizer, HEADING if self.template == "alpaca" else "\0"):
+            for piece in stream_text(timed(ids), self.tokenizer, HEADING if self.template == "alpaca" else "\0"):
                 said += piece
                 yield piece
         finally:  # also when the reader stops listening
             if said.strip():
                 self.messages.append({"role": "assistant", "content": said})
-            if first:
-                speed = (count - 1) / max(time.perf_counter() - first, 1e-9)
-                self.stats = (f"{len(prompt)} tokens of prompt, first token after {first - start:.2f} s, "
-                              f"{count} tokens, {speed:.1f} tokens/s")
+            if len(times) > 1:
+                speed = (len(times) - 2) / max(time.perf_counter() - times[1], 1e-9)
+                self.stats = (f"{len(prompt)} tokens of prompt, first token after {times[1] - times[0]:.2f} s, "
+                              f"{len(times) - 1} tokens, {speed:.1f} tokens/s")
 
     def say(self, text):
         self.messages.append({"role": "user", "content": text})
@@ -109,7 +109,7 @@ def show(conversation, name=""):
         print("[no reply: /retry, or say something else]", end="")
     print(flush=True)
     if conversation.dropped:
-        print(f"[the oldest {conversation.dropped} messages no longer fit the context and were left out]", file=sys.stderr)
+        print(f"[the oldest {conversation.dropped} messages no longer fit and were left out]", file=sys.stderr)
 
 
 def append_json(record, path):
@@ -146,7 +146,6 @@ def pick(conversation, path):
 def command(line, conversations, args):
     """Carries out a /command."""
     name, *rest = line.split(maxsplit=2)
-    talk = conversations[0]
     if name == "/reset":
         for conversation in conversations:
             conversation.messages = list(conversation.opening)
@@ -159,25 +158,23 @@ def command(line, conversations, args):
             answer(text, conversations, args)
         else:
             print("[nothing to try again]")
-    elif name == "/set" and len(rest) == 2 and rest[0] in talk.settings:
-        try:
-            value = type(talk.settings[rest[0]])(rest[1])
-        except ValueError:
-            value = -1
+    elif name == "/set" and len(rest) == 2 and rest[0] in LIMITS:
         low, high = LIMITS[rest[0]]
-        if not low <= value <= high:
+        try:
+            value = between(low, high)(rest[1])
+        except ValueError:
             return print(f"[{rest[0]} is between {low} and {high}]")
         for conversation in conversations:
             conversation.settings[rest[0]] = value
         print(f"[{rest[0]} is {value}]")
     elif name == "/set":
-        print("[" + ", ".join(f"{key} {value}" for key, value in talk.settings.items()) + "; change one: /set temperature 0.8]")
+        values = ", ".join(f"{key} {value}" for key, value in conversations[0].settings.items())
+        print(f"[{values}; change one: /set temperature 0.8]")
     elif name == "/save" and rest:
         path = Path(line.split(maxsplit=1)[1]).expanduser()
         if ".jsonl" in path.suffixes:
             return print("[a .json file, please: a conversation is more than one line]")
-        with gpt2.atomic_write(path) as f:
-            json.dump([{"messages": conversation.messages} for conversation in conversations], f, indent=1, ensure_ascii=False)
+        write_json([{"messages": conversation.messages} for conversation in conversations], path)
         print(f"[saved in {path}]")
     elif name == "/ab":
         args.ab = not args.ab
@@ -203,28 +200,30 @@ def answer(text, conversations, args):
 def main():
     parser = new_parser("Talk to a model in the terminal.", 'python chat.py --prompt "Name three fruits." --stats')
     add = parser.add_argument
-    add("--model", metavar="NAME", help="a folder or a name as for finetune.py (default: the newest run in out/, else gpt2-tiny)")
+    add("--model", metavar="NAME", help="a name as for finetune.py (default: the newest run in out/, else gpt2-tiny)")
     add("--compare", nargs=2, metavar="MODEL", help="two models; each message is answered by both")
     add("--prompt", metavar="TEXT", help="answer this one message and leave")
     add("--system", metavar="TEXT", help="a system message before the conversation")
     add("--ab", action="store_true", help="two replies to each message; your pick goes to --preferences")
-    add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="the file for the picks, which dpo.py --data reads (%(default)s)")
+    add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="the file for the picks (%(default)s)")
     add("--stats", action="store_true", help="print the speed of each reply on stderr")
-    add("--temperature", metavar="X", type=float, default=0.7, help="0: always the likeliest token; higher: more varied (%(default)s)")
-    add("--top_k", metavar="N", type=int, default=0, help="only the k likeliest tokens; 0: all (%(default)s)")
-    add("--top_p", metavar="X", type=float, default=0.9, help="only the likeliest tokens that make up this share (%(default)s)")
-    add("--max_new_tokens", metavar="N", type=int, default=256, help="longest reply (%(default)s)")
-    add("--seed", metavar="N", type=int, help="for the same replies every time")
-    add("--device", metavar="NAME", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
-    add("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16" if torch.cuda.is_available() else "float32",
-        help="of weights and arithmetic (%(default)s)")
+    add("--temperature", metavar="X", type=between(*LIMITS["temperature"]), default=0.7,
+        help="0: always the likeliest token; higher: more varied (%(default)s)")
+    add("--top_k", metavar="N", type=between(*LIMITS["top_k"]), default=0,
+        help="only the k likeliest tokens; 0: all (%(default)s)")
+    add("--top_p", metavar="X", type=between(*LIMITS["top_p"]), default=0.9,
+        help="only the likeliest tokens that make up this share (%(default)s)")
+    add("--max_new_tokens", metavar="N", type=between(*LIMITS["max_new_tokens"]), default=256,
+        help="longest reply (%(default)s)")
+    add("--seed", metavar="N", type=between(0, 2 ** 60), help="for the same replies every time")
+    add_device(add)
+    add("--dtype", choices=("float32", "bfloat16", "float16"), help="of the weights "
+        "(default: bfloat16 on a GPU, else float32)")
     args = parser.parse_args()
-    args.dtype = getattr(torch, args.dtype)
+    args.dtype = getattr(torch, args.dtype or ("bfloat16" if args.device.startswith("cuda") else "float32"))
     check_device(args.device)
-    for name, (low, high) in {**LIMITS, "seed": (0, 2 ** 60)}.items():
-        if (value := getattr(args, name)) is not None and not low <= value <= high:
-            raise UserError(f"--{name} must be between {low} and {high}")
-    conversations = [Conversation(name, args) for name in args.compare or [newest_run() if args.model is None else args.model]]
+    args.model = newest_run() if args.model is None else args.model
+    conversations = [Conversation(name, args) for name in args.compare or [args.model]]
     if args.prompt is not None:
         if not args.prompt.strip():
             raise UserError("--prompt is empty")
@@ -235,8 +234,8 @@ def main():
         with contextlib.suppress(ImportError):  # Windows has none; its console keeps a history by itself
             import readline  # noqa: F401: from now on input() has arrow keys and a history
         for conversation in conversations:
-            tuned = "" if conversation.model.config.template else ", which has not been fine-tuned: run finetune.py first"
-            print(f"Talking to {conversation.name}{tuned}. /help for commands, Ctrl-D to leave.")
+            untuned = "" if conversation.model.config.template else ", not fine-tuned: run finetune.py first"
+            print(f"Talking to {conversation.name}{untuned}. /help for commands, Ctrl-D to leave.")
     while True:
         try:
             line = input("\nyou> " if terminal else "").strip()

@@ -8,19 +8,14 @@ Your Language Model is Secretly a Reward Model (Rafailov et al., 2023). The mode
 likelier it makes an answer than a frozen copy of itself, the reference, is the reward it gives that answer. The loss
 pushes the reward of the chosen answer above that of the rejected one.
 """
-import hashlib
-import itertools
-import json
 import math
-import random
 import re
-import sys
 from pathlib import Path
 
 import finetune
 import gpt2
-from finetune import autocast, encode_prompt, tidy
-from gpt2 import UserError, status
+from finetune import autocast, between, encode_prompt, tidy
+from gpt2 import RANK, UserError, status
 import torch
 import torch.nn.functional as F
 
@@ -31,10 +26,11 @@ import torch.nn.functional as F
 def transcript(text):
     """The turns of an Anthropic HH transcript, "\\n\\nHuman: ...\\n\\nAssistant: ..."."""
     parts = re.split(r"\n\n(Human|Assistant):", "\n\n" + text.strip())
-    return [({"Human": "user", "Assistant": "assistant"}[role], said.strip()) for role, said in zip(parts[1::2], parts[2::2])]
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return [(roles[name], said.strip()) for name, said in zip(parts[1::2], parts[2::2])]
 
 
-def turns_of(value):
+def as_turns(value):
     """Turns from what stands in a prompt, chosen or rejected field: a text, a message, or a list of messages."""
     if isinstance(value, str):
         return [("", value)]
@@ -47,19 +43,20 @@ def pair_of(record):
     if "instruction" in record:
         prompt = finetune.from_alpaca({"output": "", **record})[:1]
     elif "conversations" in record:
-        prompt = turns_of(record["conversations"])
+        prompt = as_turns(record["conversations"])
     elif isinstance(chosen, list) and len(chosen) > 1:  # the prompt is part of both sides
         prompt = []
     elif isinstance(prompt, str):
         *turns, last = transcript(prompt) or [("user", prompt)]
         prompt = [*turns, last] if last[1] else turns  # "...\n\nAssistant:" waits for the answer
     elif isinstance(prompt, list):
-        prompt = turns_of(prompt)
+        prompt = as_turns(prompt)
     elif isinstance(chosen, str) and "Human:" in chosen:  # Anthropic HH: two transcripts that differ in the last answer
-        chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(side)] for side in (chosen, rejected))
+        chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(side)]
+                            for side in (chosen, rejected))
     elif isinstance(chosen, str):
         raise KeyError("prompt")
-    chosen, rejected = turns_of(chosen), turns_of(rejected)
+    chosen, rejected = as_turns(chosen), as_turns(rejected)
     if not chosen or not rejected:
         raise ValueError("chosen or rejected is empty")
     if not prompt and (chosen[:-1] != rejected[:-1] or "user" in (chosen[-1][0], rejected[-1][0])):
@@ -80,7 +77,8 @@ def read_pairs(path):
                 raise ValueError("chosen and rejected must be texts")
             chosen, rejected = chosen.strip(), rejected.strip()
             *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
-            if messages and messages[-1]["role"] == "user" and answer["content"] == chosen and rejected and chosen != rejected:
+            asked = messages and messages[-1]["role"] == "user" and answer["content"] == chosen
+            if asked and rejected and chosen != rejected:
                 pairs.append((messages, chosen, rejected))
             else:
                 left_out += 1
@@ -119,7 +117,7 @@ def collate(batch):
     """
     width = max(len(p) + len(c) + len(r) - 2 for p, c, r, *_ in batch)
     rows, where, target, answer = [], [], [], []
-    # With a prompt a b, a chosen answer x y e and a rejected answer z e (e is <|endoftext|>, only predicted, never read):
+    # With a prompt a b, a chosen answer x y e and a rejected one z e (e is <|endoftext|>, only predicted, never read):
     #   ids        a b x y z
     #   positions  0 1 2 3 2
     #   part       0 0 1 1 2
@@ -151,30 +149,17 @@ def pair_logps(model, ids, positions, part, where, target, answer):
 
 
 @torch.no_grad()
-def reference_logps(model, pairs, path, batch_size, compute):
-    """The pairs (prompt, chosen, rejected) with the two log-probabilities of the model appended. They are computed
-    once and kept in the file `path`, under a key made of the weights and the ids."""
-    digest = hashlib.sha256(repr([compute, *(p.double().sum().item() for p in model.parameters())]).encode())
-    for pair in pairs:
-        digest.update(repr(pair).encode())
-    try:
-        kept = torch.load(path, weights_only=True)
-    except FileNotFoundError:
-        kept = {}
-    if kept.get("key") != digest.hexdigest():
-        numbers, device = torch.zeros(len(pairs), 2), model.wte.weight.device
-        order = sorted(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
-        for i in range(0, len(order), batch_size):
-            chosen = order[i:i + batch_size]
-            *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in chosen])
-            with autocast(device.type, compute):
-                numbers[chosen] = torch.stack(pair_logps(model, *(t.to(device) for t in batch))[:2], dim=1).cpu()
-            status(f"log-probabilities under the reference: {i:,} of {len(order):,} pairs")
-        status()
-        kept = {"key": digest.hexdigest(), "numbers": numbers}
-        with gpt2.atomic_write(path, "wb") as f:
-            torch.save(kept, f)
-    return [(*pair, *row) for pair, row in zip(pairs, kept["numbers"].tolist())]
+def reference_logps(model, pairs, batch_size, compute):
+    """The two log-probabilities of every pair (prompt, chosen, rejected) under the model: (N, 2), float32."""
+    numbers, device = torch.zeros(len(pairs), 2), model.wte.weight.device
+    for i, chosen in enumerate(gpt2.by_length([sum(map(len, pair)) for pair in pairs], batch_size)):
+        *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in chosen])
+        with autocast(device.type, compute):
+            chosen_logps, rejected_logps, _ = pair_logps(model, *(t.to(device) for t in batch))
+        numbers[chosen] = torch.stack([chosen_logps, rejected_logps], dim=1).cpu()
+        status(f"log-probabilities under the reference: {i * batch_size:,} of {len(pairs):,} pairs")
+    status()
+    return numbers
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -203,7 +188,7 @@ def dpo_loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
     return losses, beta * chosen.detach(), beta * rejected.detach()
 
 
-# accuracy: how often the chosen answer has the higher reward, by more than rounding; likelier: how often it has the higher probability
+# accuracy: how often the chosen answer has the higher reward, by more than rounding; likelier: the higher probability
 FIGURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_logp", "rejected_logp", "likelier")
 
 
@@ -213,8 +198,9 @@ def pair_loss(model, batch, args):
     chosen, rejected, lengths = pair_logps(model, *packed)
     sft = -chosen / lengths[:, 0]  # (B,): mean loss per token of the chosen answer
     scale = 1 / lengths if args.average else torch.ones_like(lengths)  # (B, 2)
-    losses, r_chosen, r_rejected = dpo_loss(chosen * scale[:, 0], rejected * scale[:, 1], *(reference * scale).unbind(1),
-                                            args.beta, args.label_smoothing, args.loss)
+    losses, r_chosen, r_rejected = dpo_loss(
+        chosen * scale[:, 0], rejected * scale[:, 1], *(reference * scale).unbind(1),
+        args.beta, args.label_smoothing, args.loss)
     margin = r_chosen - r_rejected
     figures = (margin > 1e-5, margin, r_chosen, r_rejected, chosen, rejected, chosen > rejected)
     return (losses + args.sft_coef * sft).sum(), dict(zip(FIGURES, (f.detach().float().sum().item() for f in figures)))
@@ -224,10 +210,10 @@ def pair_loss(model, batch, args):
 def mean_figures(model, pairs, args):
     """The means of the loss and of FIGURES over pairs that carry their reference."""
     totals, device = dict.fromkeys(("loss", *FIGURES), 0.0), model.wte.weight.device
-    order = sorted(pairs, key=lambda pair: sum(map(len, pair[:3])))
-    for i in range(0, len(order), args.batch_size):
+    for chosen in gpt2.by_length([sum(map(len, pair[:3])) for pair in pairs], args.batch_size):
+        batch = [t.to(device) for t in collate([pairs[j] for j in chosen])]
         with autocast(args.device, args.compute):
-            loss, figures = pair_loss(model, [t.to(device) for t in collate(order[i:i + args.batch_size])], args)
+            loss, figures = pair_loss(model, batch, args)
         for name, value in {"loss": loss.item(), **figures}.items():
             totals[name] += value / len(pairs)
     return totals
@@ -249,73 +235,65 @@ def main():
     parser = finetune.new_parser("Direct Preference Optimization: learn from pairs of answers.",
                                  "python dpo.py --model out/sft --data out/preferences.jsonl --epochs 3")
     add = parser.add_argument_group("model and data").add_argument
-    add("--model", metavar="NAME", help="a fine-tuned run, or a name as for finetune.py (default: the newest fine-tuned run in out/)")
+    add("--model", metavar="NAME", help="a run, or a name as for finetune.py (default: the newest tuned run in out/)")
     add("--data", nargs="+", metavar="FILE", help="pairs in .json or .jsonl, also .gz (default: data/preferences.json)")
     add("--out", metavar="FOLDER", default="out/dpo", help="folder of the run (%(default)s)")
-    add("--eval_prompts", metavar="N", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
     add = parser.add_argument_group("the loss").add_argument
-    add("--beta", metavar="X", type=finetune.positive(float), default=0.1, help="how strongly to hold on to the reference (%(default)s)")
+    add("--beta", metavar="X", type=finetune.POSITIVE, default=0.1,
+        help="how strongly to hold on to the reference (%(default)s)")
     add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own, or IPO (%(default)s)")
-    add("--label_smoothing", metavar="X", type=float, default=0.0, help="share of pairs believed to be the wrong way round (%(default)s)")
-    add("--average", action="store_true", help="mean log-probability per token instead of the sum, against length bias")
-    add("--sft_coef", metavar="X", type=float, default=0.0, help="weight of the SFT loss on the chosen answer (%(default)s)")
-    finetune.add_flags(parser, batch_size=8, weight_decay=0.0)
+    add("--label_smoothing", metavar="X", type=between(0, 0.49), default=0.0,
+        help="share of pairs believed to be the wrong way round (%(default)s)")
+    add("--average", action="store_true", help="mean log-probability per token, not the sum: against length bias")
+    add("--sft_coef", metavar="X", type=between(0, 1e6), default=0.0,
+        help="weight of the SFT loss on the chosen answer (%(default)s)")
+    finetune.add_flags(parser, weight_decay=0.0)
     args = parser.parse_args()
-    if not 0 <= args.label_smoothing < 0.5 or not 0 <= args.sft_coef < math.inf:
-        raise UserError("--label_smoothing must be at least 0 and below 0.5, --sft_coef at least 0")
     args.model = finetune.newest_run(without="reference.pt") if args.model is None else args.model
     finetune.start_run(args)
     out = Path(args.out)
     model, tokenizer = gpt2.load(args.model, args.device)
     template, args.max_len = model.config.template or "alpaca", min(args.max_len, model.config.n_positions)
-    print(f"From {args.model}" + ("" if model.config.template else ", which has not been fine-tuned: run finetune.py first for good answers"))
-    sets = ([], [], [])  # training, validation, test
-    for path in args.data or [str(Path(finetune.__file__).resolve().parent / "data" / "preferences.json")]:
-        pairs = read_pairs(path)
-        print(f"{path}: {len(pairs):,} pairs")
-        for part, piece in zip(sets, finetune.split(pairs, args.split, args.seed)):
-            part += piece
+    untuned = "" if model.config.template else ", not fine-tuned: run finetune.py first for good answers"
+    print(f"From {args.model}{untuned}")
+    args.data = args.data or [str(finetune.DATA / "preferences.json")]
+    sets, _ = finetune.read_parts(args.data, lambda path: ("pairs", read_pairs(path)), args)
     finetune.make_room(args)
-    for part in sets:  # the files mixed, so that the first few stand for all of them
-        random.Random(args.seed).shuffle(part)
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
     args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(600 / len(encoded[0]))))
     prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
-    if not args.resume:
-        base = model.config.base if model.config.base != args.model else None
-        args.before = {args.model: answers_to(prompts, model, tokenizer, template)}
+    if args.resume:
+        references = torch.load(out / "reference.pt", weights_only=True)
+    else:
+        args.before, base = {}, model.config.base
         try:
-            if base:
-                args.before = {base: answers_to(prompts, *gpt2.load(base, args.device), template), **args.before}
+            if base and base != args.model:
+                args.before[base] = answers_to(prompts, *gpt2.load(base, args.device), template)
         except UserError as error:
             print(f"The answers of {base} are not shown: {error}")
-    with_reference = reference_logps(model, [pair for part in encoded for pair in part], out / "reference.pt",
-                                     args.batch_size, args.compute)
-    train_set, val_set, test_set = (with_reference[a:b] for a, b in itertools.pairwise(
-        itertools.accumulate(map(len, encoded), initial=0)))
+        args.before[args.model] = answers_to(prompts, model, tokenizer, template)
+        references = [reference_logps(model, part, args.batch_size, args.compute) for part in encoded]
+        with gpt2.atomic_write(out / "reference.pt", "wb") as f:
+            torch.save(references, f)
+    train_set, val_set, test_set = ([(*pair, *row) for pair, row in zip(part, numbers.tolist())]
+                                    for part, numbers in zip(encoded, references))
     model.config.base = args.model
     before = mean_figures(model, test_set, args)
     if args.loss == "sigmoid" and not args.sft_coef and abs(before["loss"] - math.log(2)) > 0.01:
-        print(f"Odd: the loss before the first step is {before['loss']:.4f}, not ln 2 = 0.6931: model and reference differ")
+        print(f"Odd: the loss before the first step is {before['loss']:.4f}, not ln 2: model and reference differ")
     print()
     finetune.prepare_model(model, args)
 
     def evaluate(model):
-        figures = mean_figures(model, val_set, args)
+        figures = {"val_" + name: value for name, value in mean_figures(model, val_set, args).items()}
         answers = gpt2.generate_batch(model, [prompt for prompt, *_ in val_set[:8]], 64)
-        return {"val_" + name: value for name, value in figures.items()} | {
-            "val_length": sum(map(len, answers)) / len(answers)}
+        return figures | {"val_length": sum(map(len, answers)) / len(answers)}
 
-    finetune.train(
-        model, train_set, [sum(map(len, pair[:3])) for pair in train_set], [1] * len(train_set), collate,
-        lambda model, batch: pair_loss(model, batch, args), evaluate,
-        lambda: gpt2.save(model, tokenizer, out), args,
-        (*finetune.COLUMNS, *FIGURES, *("val_" + name for name in FIGURES), "val_length"),
-        ({"training loss": "loss", "validation loss": "val_loss"},
-         {"training accuracy": "accuracy", "validation accuracy": "val_accuracy"},
-         {"training margin": "margin", "validation margin": "val_margin"}))
-    if finetune.processes()[0]:
+    finetune.train(model, train_set, [sum(map(len, pair[:3])) for pair in train_set], [1] * len(train_set), collate,
+                   lambda model, batch: pair_loss(model, batch, args), evaluate,
+                   lambda: gpt2.save(model, tokenizer, out), args, FIGURES)
+    if RANK > 0:
         return  # the first process does the rest
     gpt2.merge_lora(model)
     gpt2.load_weights(model.eval(), out / "model.safetensors", args.device)  # the best, not the last
@@ -328,10 +306,11 @@ def main():
     for response in responses[:3]:
         finetune.show_answers("Held out:", response["prompt"], response["answers"])
     print(f"\nOn {len(test_set)} pairs that were not trained on:{'before':>14}{'after':>12}")
-    print("\n".join(f"  {name:>28}  {before[name]:12.3f}{after[name]:12.3f}" for name in before))
-    finetune.write_json(out, {"eval.json": {"pairs": len(test_set), "before": before, "after": after},
-                              "responses.json": responses})
-    (out / "training_state.pt").unlink(missing_ok=True)  # finished: nothing to resume
+    for name in before:
+        print(f"  {name:>28}  {before[name]:12.3f}{after[name]:12.3f}")
+    finetune.write_json({"pairs": len(test_set), "before": before, "after": after}, out / "eval.json")
+    finetune.write_json(responses, out / "responses.json")
+    (out / "training_state.pt").unlink()  # finished: nothing to resume
     print(f"\nThe model is in {out}. Compare: python chat.py --compare {args.model} {args.out}")
 
 

@@ -1,9 +1,9 @@
 """Supervised fine-tuning: GPT-2 learns to answer, from examples of instructions and dialogues.
 
-    python finetune.py                                                  # the small built-in model, offline, a minute or two
-    python finetune.py --model gpt2 --data my_records.json              # the real GPT-2 on your own data
-    python finetune.py --model gpt2-medium --lora 16                    # larger, with a fraction of the memory
-    python finetune.py --model data/tiny --from_scratch --data text.txt # pretraining on plain text
+    python finetune.py                                       # the small built-in model, offline, a minute or two
+    python finetune.py --model gpt2 --data my_records.json   # the real GPT-2 on your own data
+    python finetune.py --model gpt2-medium --lora 16         # larger, with a fraction of the memory
+    python finetune.py --from_scratch --data text.txt        # pretraining on plain text, in the shape of gpt2-tiny
 
 In reading order: conversations and their templates, reading files, ids and loss mask, batches, the loss, the training
 loop (dpo.py uses it too), evaluation, the picture of the loss, main.
@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 import gpt2
-from gpt2 import UserError, status  # before torch: gpt2 silences torch's complaint about a missing NumPy
+from gpt2 import RANK, WORLD_SIZE, UserError, status  # before torch: gpt2 silences its complaint about a missing NumPy
 import torch
 import torch.nn.functional as F
 
@@ -46,20 +46,22 @@ def encode_messages(messages, tokenizer, template):
     Learned is what an assistant says and the <|endoftext|> after it, nothing else. Ids and mask are made together,
     and each piece of text is encoded by itself, so that training and chat give the same ids for the same words.
     """
-    system = messages[0]["content"] if messages and messages[0]["role"] == "system" else None
-    turns = messages[system is not None:]
+    system, turns = None, messages
+    if messages and messages[0]["role"] == "system":
+        system, turns = messages[0]["content"], messages[1:]
     if template == "chat":  # <|user|>Hi<|assistant|>Hello!<|endoftext|>
         heads = {role: [tokenizer.special[f"<|{role}|>"]] for role in ("user", "assistant", "system")}
         opening = heads["system"] + tokenizer.encode(system) if system else []
     else:  # the text of Stanford's Alpaca; a system message takes the place of its first lines
-        heads = {"user": tokenizer.encode("\n\n### Instruction:\n"), "assistant": tokenizer.encode("\n\n### Response:\n")}
+        heads = {"user": tokenizer.encode("\n\n### Instruction:\n"),
+                 "assistant": tokenizer.encode("\n\n### Response:\n")}
         with_input = turns and INPUT in turns[0]["content"]
         opening = tokenizer.encode(system or (PREAMBLE_INPUT if with_input else PREAMBLE))
     encoded = [(opening, [False] * len(opening))]
     for turn in turns:
         head, learn = heads[turn["role"]], turn["role"] == "assistant"
         text = turn["content"].replace(INPUT, "\n\n") if template == "chat" else turn["content"]
-        body = tokenizer.encode(text) + [tokenizer.eot] * learn
+        body = tokenizer.encode(text) + ([tokenizer.eot] if learn else [])
         encoded.append((head + body, [False] * len(head) + [learn] * len(body)))
     return encoded
 
@@ -69,9 +71,10 @@ def fit(encoded, max_len):
     of what is left, so that the last answer keeps its end. Third value: how many turns were dropped."""
     opening, *turns = encoded
     kept = turns
-    while len(kept) > 2 and len(opening[0]) + sum(len(ids) for ids, _ in kept) > max_len:
-        kept = kept[2 - len(kept) % 2:]  # one exchange; an odd count means an opening line of the assistant, which goes first
-    ids, learn = ([x for part in column for x in part] for column in zip(opening, *kept))
+    while len(kept) > 2 and sum(len(ids) for ids, _ in (opening, *kept)) > max_len:
+        kept = kept[2 - len(kept) % 2:]  # one exchange; where the assistant began, the count is odd: that line first
+    ids = [id for part, _ in (opening, *kept) for id in part]
+    learn = [learned for _, part in (opening, *kept) for learned in part]
     return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
 
 
@@ -110,16 +113,20 @@ def turns_of(messages):
 
 def from_two_people(record):
     """Who speaks first is the user: {"Alex": "Hi!", "Bob": "Hello.", "Alex": "How are you?"}."""
+    record = record.items() if isinstance(record, dict) else record
     names = list(dict.fromkeys(name for name, _ in record))
     if len(names) != 2:
-        raise ValueError(f"a conversation by name has two people, not {len(names)} ({', '.join(map(repr, names))[:60]})")
+        raise ValueError(f"a conversation by name has two people, not {len(names)} ({str(names)[1:60]})")
     if known := {*FORMATS, "chosen"} & {*names}:
         raise ValueError(f"field {min(known)!r} in a record with repeated fields")
     return [(("user", "assistant")[names.index(name)], text) for name, text in record]
 
 
-FORMATS = {"instruction": ("Alpaca records", from_alpaca), "messages": ("OpenAI messages", lambda record: turns_of(record["messages"])),
-           "conversations": ("ShareGPT conversations", lambda record: turns_of(record["conversations"]))}
+FORMATS = {  # the field that tells it: (name, reader)
+    "instruction": ("Alpaca records", from_alpaca),
+    "messages": ("OpenAI messages", lambda record: turns_of(record["messages"])),
+    "conversations": ("ShareGPT conversations", lambda record: turns_of(record["conversations"])),
+}
 ROLE_ALIASES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 
 
@@ -180,15 +187,12 @@ def read_file(path):
     formats, conversations, empty = collections.Counter(), [], 0
     for where, record in read_records(path):
         try:
-            if isinstance(record, dict) and (key := next((key for key in FORMATS if key in record), None)):
-                name, reader = FORMATS[key]
-            elif isinstance(record, dict) and "chosen" in record:
+            if not isinstance(record, (dict, tuple)):
+                raise ValueError(f"a record has {', '.join(FORMATS)} or two names, this is one {type(record).__name__}")
+            key = next((key for key in FORMATS if isinstance(record, dict) and key in record), None)
+            if key is None and "chosen" in record:
                 raise ValueError("a preference pair is for dpo.py")
-            elif isinstance(record, (dict, tuple)):
-                name, reader = "two people by name", from_two_people
-                record = record if isinstance(record, tuple) else tuple(record.items())
-            else:
-                raise ValueError(f"a record is an object with {', '.join(FORMATS)} or two names, not {type(record).__name__}")
+            name, reader = FORMATS[key] if key else ("two people by name", from_two_people)
             if messages := tidy(reader(record)):
                 conversations.append(messages)
                 formats[name] += 1
@@ -239,20 +243,22 @@ def encode_all(conversations, tokenizer, template, max_len, learn="answers"):
             status(f"encoding: {i:,} of {len(conversations):,} conversations")
     status()
     if len(examples) < len(conversations):
-        print(f"{len(conversations) - len(examples)} conversations have nothing to learn within {max_len} tokens: left out")
+        print(f"{len(conversations) - len(examples)} conversations with nothing to learn in {max_len} tokens: left out")
     return examples
 
 
 def encode_documents(documents, tokenizer, max_len):
     """Plain text as examples: the documents one after another, cut into pieces of max_len; every id is learned."""
-    ids = torch.tensor([tokenizer.eot], dtype=torch.int32)
-    for i in range(0, len(documents), 1000):
-        new = [torch.tensor(tokenizer.encode(text) + [tokenizer.eot], dtype=torch.int32) for text in documents[i:i + 1000]]
-        ids = torch.cat([ids, *new])
-        status(f"encoding: {i:,} of {len(documents):,} documents, {len(ids):,} tokens")
+    if not documents:
+        return []
+    pieces = [torch.tensor([tokenizer.eot], dtype=torch.int32)]
+    for i, text in enumerate(documents, 1):
+        pieces.append(torch.tensor(tokenizer.encode(text) + [tokenizer.eot], dtype=torch.int32))
+        if i % 1000 == 0:
+            status(f"encoding: {i:,} of {len(documents):,} documents")
     status()
-    return [(ids[i:i + max_len], ids[i + 1:i + 1 + max_len]) if i + max_len < len(ids) else (ids[i:-1], ids[i + 1:])
-            for i in range(0, len(ids) - 1, max_len)]
+    ids = torch.cat(pieces)
+    return list(zip(ids[:-1].split(max_len), ids[1:].split(max_len)))
 
 
 def split(items, fractions, seed):
@@ -280,9 +286,11 @@ def make_batches(lengths, size, seed, epoch):
 def collate(batch):
     """A list of (ids, targets) as two int64 tensors (B, T), T the longest. Padding is on the right, where a causal
     model never sees it, and its target is -100; that a real <|endoftext|> has the same id does not matter."""
-    columns = zip(*[(torch.as_tensor(ids), torch.as_tensor(targets)) for ids, targets in batch])
-    return tuple(torch.nn.utils.rnn.pad_sequence(column, batch_first=True, padding_value=fill).long()
-                 for column, fill in zip(columns, (0, -100)))
+    def pad(column, fill):
+        column = [torch.as_tensor(items) for items in column]
+        return torch.nn.utils.rnn.pad_sequence(column, batch_first=True, padding_value=fill).long()
+    ids, targets = zip(*batch)
+    return pad(ids, 0), pad(targets, -100)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -308,10 +316,8 @@ def sft_loss(model, batch):
 def example_losses(model, examples, batch_size=16):
     """For each example the summed loss in nats (float64) and the number of learned tokens: two tensors (N,)."""
     sums, counts = torch.zeros(len(examples), dtype=torch.float64), torch.zeros(len(examples), dtype=torch.int64)
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i][0]))
     device = model.wte.weight.device
-    for i in range(0, len(order), batch_size):
-        chosen = order[i:i + batch_size]
+    for chosen in gpt2.by_length([len(ids) for ids, _ in examples], batch_size):
         ids, targets = collate([examples[j] for j in chosen])
         rows = (targets != -100).nonzero()[:, 0]  # (N,): whose token each loss is
         losses = token_losses(model, ids.to(device), targets.to(device)).double().cpu()
@@ -335,7 +341,8 @@ def fast_dtype(device):
         for _ in range(5):
             a @ a
         return time.perf_counter() - start
-    return torch.bfloat16 if device == "cpu" and 1.3 * seconds(torch.bfloat16) < seconds(torch.float32) else torch.float32
+    faster = device == "cpu" and 1.3 * seconds(torch.bfloat16) < seconds(torch.float32)
+    return torch.bfloat16 if faster else torch.float32
 
 
 def autocast(device, dtype):
@@ -367,6 +374,7 @@ def until_signal():
 
 
 COLUMNS = ("step", "epoch", "tokens", "seconds", "loss", "lr", "val_loss")  # tokens: real ones; seconds: of training
+PANELS = ("loss", "accuracy", "margin")  # what loss.svg shows, of the figures that there are
 
 
 def describe(row, steps):
@@ -377,7 +385,9 @@ def describe(row, steps):
         parts += [f"loss {row['loss']:.4f}", f"lr {row['lr']:.1e}", f"{row['tokens'] / row['seconds']:,.0f} tok/s",
                   f"{left // 60:.0f}m{left % 60:02.0f}s left"]
     found = [f"{name} {value:.4g}" for name, value in row.items() if name.startswith("val_")]
-    return " | ".join(parts + found[:1]) + "".join(f"\n    {', '.join(found[i:i + 4])}" for i in range(1, len(found), 4))
+    lines = [" | ".join(parts + found[:1])]
+    lines += [", ".join(found[i:i + 4]) for i in range(1, len(found), 4)]
+    return "\n    ".join(lines)
 
 
 def read_state(out):
@@ -398,8 +408,8 @@ def start_wandb(args):
 
 
 def backward(model, examples, weight, collate_fn, loss_fn, args):
-    """Adds up the gradients of the mean loss over examples, args.batch_size of them at a time; returns that loss and the
-    means of the further figures. The mean is over `weight`, that of all examples together, never over one batch."""
+    """Adds up the gradients of the mean loss over examples, args.batch_size of them at a time; returns that loss and
+    the means of the further figures. The mean is over `weight`, that of the whole step, never over one batch."""
     loss, figures = 0.0, collections.Counter()
     for i in range(0, len(examples), args.batch_size):
         batch = [t.to(args.device) for t in collate_fn(examples[i:i + args.batch_size])]
@@ -409,11 +419,6 @@ def backward(model, examples, weight, collate_fn, loss_fn, args):
         loss += summed.item() / weight
         figures.update({name: value / weight for name, value in extra.items()})
     return loss, figures
-
-
-def processes():
-    """(number of this process, how many there are): more than one where torchrun started us."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def add_up(params, numbers, device):
@@ -427,99 +432,96 @@ def add_up(params, numbers, device):
     return numbers.tolist()
 
 
-def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save_best, args,
-          columns=COLUMNS, panels=({"training": "loss", "validation": "val_loss"},)):
-    """Trains the parameters that require gradients; returns the rows of log.csv, dicts with the keys `columns`.
+def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save_best, args, figures=()):
+    """Trains the parameters that require gradients; returns the rows of log.csv, a dict for each step.
 
     examples    what collate_fn makes batches of; lengths and weights hold a number for each: its tokens, and its share
                 in the mean loss (an answer's tokens in SFT, 1 for a pair in DPO)
-    loss_fn     (model, batch) -> (summed loss, {name: summed figure})
+    loss_fn     (model, batch) -> (summed loss, {name: sum} of further `figures`)
     evaluate    model -> {"val_loss": ..., further figures}
     save_best   called when val_loss is lower than ever before
     args        epochs, lr, batch_size, grad_accum, ...: see add_flags
-    panels      what loss.svg shows: {label: column} for each panel
 
     With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights. Started by
     torchrun, N processes share each step: the same as one process with N times the batch size.
     """
-    out, (rank, world) = Path(args.out), processes()
-    counted = [name for name in columns if name not in COLUMNS and not name.startswith("val_")]  # by loss_fn
+    out = Path(args.out)
     params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW([{"params": [p for p in params.values() if p.dim() >= 2], "weight_decay": args.weight_decay},
-                                   {"params": [p for p in params.values() if p.dim() < 2], "weight_decay": 0.0}],
+    matrices, vectors = [p for p in params.values() if p.dim() >= 2], [p for p in params.values() if p.dim() < 2]
+    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": args.weight_decay},
+                                   {"params": vectors, "weight_decay": 0.0}],
                                   lr=args.lr, betas=(0.9, 0.95), fused=args.device.startswith(("cpu", "cuda")))
-    size = args.batch_size * args.grad_accum * world
+    size = args.batch_size * args.grad_accum * WORLD_SIZE
     per_epoch = math.ceil(len(examples) / size)
     steps = max(1, math.ceil(args.epochs * per_epoch))
     warmup = min(100, math.ceil(steps / 20))
-    eval_every = args.eval_every or max(1, math.ceil(steps / 10))
-    step, tokens, seconds, best, rows = 0, 0, 0.0, math.inf, []
+    eval_every = args.eval_every or math.ceil(steps / 10)
+    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size]
+
+    def evaluated():
+        model.eval()
+        found = evaluate(model)
+        model.train()
+        return found
 
     def save_state():
+        state = dict(step=step, tokens=tokens, seconds=seconds, best=best, rows=rows, args=vars(args),
+                     fingerprint=fingerprint, params={name: p.detach() for name, p in params.items()},
+                     optimizer=optimizer.state_dict(), rng=torch.get_rng_state())
         with gpt2.atomic_write(out / "training_state.pt", "wb") as f:
-            torch.save(dict(step=step, tokens=tokens, seconds=seconds, best=best, args=vars(args), fingerprint=fingerprint,
-                            params={name: p.detach() for name, p in params.items()}, optimizer=optimizer.state_dict(), rows=rows,
-                            rng=torch.get_rng_state()), f)
+            torch.save(state, f)
 
-    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size]
     if args.resume:
         state = read_state(out)
         if state["fingerprint"] != fingerprint:
-            raise UserError(f"the data, the model or the number of processes is not what the run in {out} was started with")
+            raise UserError(f"the data, model or number of processes is not what the run in {out} was started with")
         step, tokens, seconds, best, rows = (state[key] for key in ("step", "tokens", "seconds", "best", "rows"))
         with torch.no_grad():
             for name, p in params.items():
                 p.copy_(state["params"][name])
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
-
-    def evaluated():
-        model.eval()
-        figures = evaluate(model)
-        model.train()
-        return figures
-
-    if not args.resume:
-        figures = evaluated()
-        best, rows = figures["val_loss"], [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **figures)]
+    else:
+        step, tokens, seconds, rows = 0, 0, 0.0, [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **evaluated())]
+        best = rows[0]["val_loss"]
         save_best()  # the model as it is: from now on the run folder can always be loaded
         print(describe(rows[0], steps), flush=True)
         save_state()
-    with gpt2.atomic_write(out / "log.csv") as f:  # without the steps that a killed run took after its last save
-        writer = csv.DictWriter(f, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    wandb = start_wandb(args) if args.wandb and rank == 0 else None
+
+    wandb = start_wandb(args) if args.wandb and RANK == 0 else None
+    columns = (*COLUMNS, *figures, *(name for name in rows[0] if name not in COLUMNS))
+    batches, stop = None, False
     model.train()
-    batches, batches_epoch, stop = None, None, False
-    with until_signal() as signals, open(os.devnull if rank else out / "log.csv", "a", newline="") as f:
-        writer = csv.DictWriter(f, columns, lineterminator="\n")
+    with until_signal() as signals, open(os.devnull if RANK else out / "log.csv", "w", newline="") as f:
+        log = csv.DictWriter(f, columns, lineterminator="\n")
+        log.writeheader()
+        log.writerows(rows)  # of a run that was killed, without the steps it took after its last save
         while step < steps and not stop:
             start = time.perf_counter()
             epoch, i = divmod(step, per_epoch)
-            if batches_epoch != epoch:
-                batches, batches_epoch = make_batches(lengths, size, args.seed, epoch), epoch
+            if batches is None or i == 0:
+                batches = make_batches(lengths, size, args.seed, epoch)
             chosen = batches[i]
+            lr = learning_rate(step, steps, args.lr, warmup)
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, steps, args.lr, warmup)
-            loss, figures = backward(model, [examples[j] for j in chosen[rank::world]], sum(weights[j] for j in chosen),
-                                     collate_fn, loss_fn, args)
+                group["lr"] = lr
+            loss, sums = backward(model, [examples[j] for j in chosen[RANK::WORLD_SIZE]],
+                                  sum(weights[j] for j in chosen), collate_fn, loss_fn, args)
             stop = bool(signals)  # looked at once a step, so that all processes stop at the same one, and it is saved
-            if world > 1:
-                loss, stop, *sums = add_up(params.values(), [loss, stop, *(figures[name] for name in counted)], args.device)
-                figures = dict(zip(counted, sums))
+            if WORLD_SIZE > 1:
+                numbers = [loss, stop, *(sums[name] for name in figures)]
+                loss, stop, *numbers = add_up(params.values(), numbers, args.device)
+                sums = dict(zip(figures, numbers))
             norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                status()
-                raise UserError(f"loss {loss} and gradient norm {norm} at step {step + 1}: a lower --lr than {args.lr:g} may "
-                                f"help. The best model so far is in {out}")
+                raise UserError(f"loss {loss} and gradient norm {norm} at step {step + 1}: a lower --lr than "
+                                f"{args.lr:g} may help. The best model so far is in {out}")
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
             tokens += sum(lengths[j] for j in chosen)
             seconds += time.perf_counter() - start
-            row = dict(step=step, epoch=step / per_epoch, tokens=tokens, seconds=seconds, loss=loss,
-                       lr=optimizer.param_groups[0]["lr"], **figures)
+            row = dict(step=step, epoch=step / per_epoch, tokens=tokens, seconds=seconds, loss=loss, lr=lr, **sums)
             if step % eval_every == 0 or step == steps:
                 row.update(evaluated())
                 status()
@@ -528,17 +530,17 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
                     best = row["val_loss"]
                     save_best()
             rows.append(row)
-            writer.writerow(row)
+            log.writerow(row)
             f.flush()
             if wandb:
                 wandb.log(row)
             if "val_loss" in row or stop:
                 save_state()
-                draw(rows, out / "loss.svg", panels)
+                draw(rows, out / "loss.svg", [name for name in ("loss", *figures) if name in PANELS])
             else:
                 status(describe(row, steps))
     status()
-    if world > 1:
+    if WORLD_SIZE > 1:
         torch.distributed.destroy_process_group()
     if step < steps:
         print(f"Stopped at step {step} of {steps}. Go on with: python {Path(sys.argv[0]).name} --resume --out {out}")
@@ -557,12 +559,12 @@ def perplexity(sums, counts):
 def context_retention(model, conversations, encode, limit=200):
     """Perplexity of later answers with the true history, and with the history removed: {} where no answer is later."""
     turns = [messages[:i + 1] for messages in conversations for i, turn in enumerate(messages)
-             if turn["role"] == "assistant" and sum(m["role"] == "assistant" for m in messages[:i]) > 0][:limit]
+             if turn["role"] == "assistant" and any(m["role"] == "assistant" for m in messages[:i])][:limit]
     if not turns:
         return {}
     alone = [[m for m in messages[:1] if m["role"] == "system"] + messages[-2:] for messages in turns]
-    with_history, without = (perplexity(*example_losses(model, [encode(m) for m in group])) for group in (turns, alone))
-    return {"perplexity_with_history": with_history, "perplexity_without_history": without}
+    return {"perplexity_with_history": perplexity(*example_losses(model, [encode(m) for m in turns])),
+            "perplexity_without_history": perplexity(*example_losses(model, [encode(m) for m in alone]))}
 
 
 def response_coherence(model, conversations, encode, seed, limit=100):
@@ -577,7 +579,8 @@ def response_coherence(model, conversations, encode, seed, limit=100):
         examples += [encode([*messages[:-1], {"role": "assistant", "content": text}])
                      for text in (messages[-1]["content"], *others)]
     sums, counts = example_losses(model, examples)
-    return {"coherence": (sums / counts.clamp(min=1)).view(-1, 4).argmin(1).eq(0).double().mean().item()}
+    losses = (sums / counts.clamp(min=1)).view(-1, 4)  # a row for each conversation, the true answer first
+    return {"coherence": (losses.argmin(1) == 0).double().mean().item()}
 
 
 def rouge_l(answer, reference):
@@ -599,8 +602,9 @@ def repetition(ids):
 
 def answer_prompts(model, tokenizer, prompts, template, max_new_tokens=120, **sampling):
     """The model's answers to many prompts (lists of messages): a list of (text, ids, whether it ended by itself)."""
-    max_new_tokens = min(max_new_tokens, model.config.n_positions // 2)
-    ids = [encode_prompt(messages, tokenizer, template, model.config.n_positions - max_new_tokens)[0] for messages in prompts]
+    context = model.config.n_positions
+    max_new_tokens = min(max_new_tokens, context // 2)
+    ids = [encode_prompt(messages, tokenizer, template, context - max_new_tokens)[0] for messages in prompts]
     answers = gpt2.generate_batch(model, ids, max_new_tokens, stop=tuple(tokenizer.special.values()), **sampling)
     return [(tokenizer.decode(answer).strip(), answer, len(answer) < max_new_tokens) for answer in answers]
 
@@ -611,16 +615,18 @@ def evaluate_chat(model, tokenizer, conversations, template, args):
         return encode_conversation(messages, tokenizer, template, args.max_len, "last")
     sums, counts = example_losses(model, encode_all(conversations, tokenizer, template, args.max_len))
     figures = {"conversations": len(conversations), "answer_tokens": int(counts.sum()),
-               "loss": sums.sum().item() / max(1, counts.sum().item()), "perplexity": perplexity(sums, counts),
-               **context_retention(model, conversations, encode), **response_coherence(model, conversations, encode, args.seed)}
+               "loss": sums.sum().item() / max(1, counts.sum().item()), "perplexity": perplexity(sums, counts)}
+    figures |= context_retention(model, conversations, encode)
+    figures |= response_coherence(model, conversations, encode, args.seed)
     shown = conversations[:args.eval_prompts]
     answers = answer_prompts(model, tokenizer, [messages[:-1] for messages in shown], template)
     responses = [{"prompt": messages[:-1], "reference": messages[-1]["content"], "model": text}
                  for messages, (text, _, _) in zip(shown, answers)]
     if responses:
+        rouge = [rouge_l(response["model"], response["reference"]) for response in responses]
         figures |= {"generated": len(answers), "ended_by_itself": sum(ended for _, _, ended in answers) / len(answers),
                     "repetition": sum(repetition(ids) for _, ids, _ in answers) / len(answers),
-                    "rouge_l": sum(rouge_l(r["model"], r["reference"]) for r in responses) / len(answers)}
+                    "rouge_l": sum(rouge) / len(rouge)}
     return figures, responses
 
 
@@ -628,94 +634,118 @@ def evaluate_chat(model, tokenizer, conversations, template, args):
 # The picture of the loss
 
 
-def draw(rows, path, panels):
-    """Writes rows of log.csv as an SVG picture, one panel for each {label: column}; training curves are smoothed."""
-    colors, width, height = ("#9aa5b1", "#d9480f", "#1c7ed6", "#2b8a3e"), 720, 260
-    parts = []
-    for number, panel in enumerate(panels):
-        curves = {label: [(row["step"], row[column]) for row in rows if row.get(column) is not None]
-                  for label, column in panel.items()}
-        points = [point for curve in curves.values() for point in curve]
+def draw(rows, path, names):
+    """Writes an SVG picture of rows of log.csv: for each name a panel with its training and its validation curve."""
+    width, height, parts = 720, 260, []
+    for number, name in enumerate(names):
+        curves = [[(row["step"], row[column]) for row in rows if row.get(column) is not None]
+                  for column in (name, "val_" + name)]
+        points = curves[0] + curves[1]
         if not points:
             continue
-        last, low, high = max(x for x, _ in points) or 1, min(y for _, y in points), max(y for _, y in points)
+        last = max(x for x, _ in points) or 1
+        low, high = min(y for _, y in points), max(y for _, y in points)
         high += (high == low)
         def place(x, y):
             return f"{60 + x / last * (width - 80):.1f},{20 + (high - y) / (high - low) * (height - 60):.1f}"
         parts.append(f'<g transform="translate(0 {number * height})">')
         for i in range(5):
-            y = low + (high - low) * i / 4
-            at = place(0, y).split(",")[1]
-            parts.append(f'<path d="M60 {at}H{width - 20}" stroke="#e9ecef"/><text x="52" y="{at}" dy="4" text-anchor="end">{y:.3g}</text>')
-            parts.append(f'<text x="{60 + i * (width - 80) / 4}" y="{height - 20}" text-anchor="middle">{last * i / 4:,.0f}</text>')
-        for i, (label, curve) in enumerate(curves.items()):
-            if len(curve) > 100:  # a step's loss is noisy: show the mean of its hundredth of the run
-                n = len(curve) // 100
-                curve = [(curve[j][0], sum(y for _, y in curve[j:j + n]) / len(curve[j:j + n])) for j in range(0, len(curve), n)]
-            parts.append(f'<polyline points="{" ".join(place(*p) for p in curve)}" fill="none" stroke="{colors[i]}" stroke-width="2"/>')
-            if curve:
-                parts.append(f'<text x="{width - 24}" y="{32 + 18 * i}" text-anchor="end" fill="{colors[i]}">{label} {curve[-1][1]:.3g}</text>')
+            x, y = last * i / 4, low + (high - low) * i / 4
+            right, down = place(x, y).split(",")
+            parts.append(f'<path d="M60 {down}H{width - 20}" stroke="#e9ecef"/>'
+                         f'<text x="52" y="{down}" dy="4" text-anchor="end">{y:.3g}</text>'
+                         f'<text x="{right}" y="{height - 20}" text-anchor="middle">{x:,.0f}</text>')
+        for i, (label, color, curve) in enumerate(zip(("training", "validation"), ("#9aa5b1", "#d9480f"), curves)):
+            n = max(1, len(curve) // 100)  # a step's loss is noisy: show the mean of its hundredth of the run
+            groups = [curve[j:j + n] for j in range(0, len(curve), n)]
+            line = " ".join(place(group[0][0], sum(y for _, y in group) / len(group)) for group in groups)
+            value = f"{curve[-1][1]:.3g}" if curve else ""
+            parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>'
+                         f'<text x="{width - 24}" y="{32 + 18 * i}" text-anchor="end" fill="{color}">'
+                         f'{label} {name} {value}</text>')
         parts.append("</g>")
     with gpt2.atomic_write(path) as f:
-        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height * len(panels)}" font-family="sans-serif" '
-                f'font-size="12" fill="#495057"><rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')
+        f.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height * len(names)}" '
+                f'font-family="sans-serif" font-size="12" fill="#495057">'
+                f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # main
 
 
-def positive(kind):
-    """A type for argparse: an int or float above zero."""
+def between(low, high):
+    """A type for argparse: a number from low to high, a whole one where high is."""
+    kind = type(high)
     def convert(text):
-        if not 0 < (value := kind(text)) < math.inf:
+        if not low <= (number := kind(text)) <= high:
             raise ValueError
-        return value
-    convert.__name__ = f"positive {kind.__name__}"  # argparse prints it: "invalid positive int value"
+        return number
+    convert.__name__ = f"{kind.__name__} from {low} to {high}"  # argparse prints it: "invalid int from 1 to 9 value"
     return convert
 
 
-def fractions(text):
+COUNT, POSITIVE = between(1, 10 ** 6), between(1e-38, 1e38)  # what a float32 holds
+
+
+def shares(text):
     """A type for argparse: "85/10/5" or "80/20" as a tuple of numbers."""
-    parts = tuple(float(part) for part in text.split("/"))
-    if len(parts) not in (2, 3) or min(parts) <= 0 or not math.isfinite(sum(parts)):
+    parts = tuple(POSITIVE(part) for part in text.split("/"))
+    if len(parts) not in (2, 3):
         raise ValueError
     return parts
 
 
+DATA = Path(__file__).resolve().parent / "data"
+
+
 def new_parser(description, example):
     """A parser whose help fits a screen."""
-    return argparse.ArgumentParser(usage="python %(prog)s [flags]", description=description, epilog=f"example: {example}",
-                                   formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=24, width=120))
+    return argparse.ArgumentParser(
+        usage="python %(prog)s [flags]", description=description, epilog=f"example: {example}",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=24, width=120))
 
 
-def add_flags(parser, batch_size, weight_decay):
+def add_device(add):
+    gpu = torch.cuda.is_available()
+    add("--device", metavar="NAME", default="cuda" if gpu else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+
+
+def add_flags(parser, weight_decay):
     """The flags that training takes, here and in dpo.py. None: chosen in main to suit the model and the data."""
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", metavar="X", type=positive(float), help="passes over the data; 0.5 is half of it (default: suits its size)")
-    add("--lr", metavar="X", type=positive(float), help="peak learning rate (default: suits the model)")
-    add("--batch_size", metavar="N", type=positive(int), default=batch_size, help="examples computed at once; lower it when memory runs out (%(default)s)")
-    add("--grad_accum", metavar="N", type=positive(int), default=1, help="batches added up before a step: same result as a larger batch (%(default)s)")
-    add("--max_len", metavar="N", type=positive(int), default=512, help="tokens an example may have; older turns are cut (%(default)s)")
-    add("--lora", type=positive(int), metavar="RANK", help="train low-rank adapters of this rank instead of all weights")
-    add("--dropout", metavar="X", type=float, default=0.0, help="share of activations dropped in training (%(default)s)")
-    add("--weight_decay", metavar="X", type=float, default=weight_decay, help="of AdamW, on matrices only (%(default)s)")
-    add("--clip", metavar="X", type=positive(float), default=1.0, help="largest norm of the gradient (%(default)s)")
-    add("--eval_every", metavar="N", type=positive(int), help="steps between evaluations (default: ten a run)")
-    add("--split", metavar="A/B/C", type=fractions, default=(85, 10, 5), help="train/validation/test shares, or train/held-out (85/10/5)")
+    add("--epochs", metavar="X", type=POSITIVE, help="passes over the data, 0.5 is half (default: suits its size)")
+    add("--lr", metavar="X", type=POSITIVE, help="peak learning rate (default: suits the model)")
+    add("--batch_size", metavar="N", type=COUNT, default=8,
+        help="examples computed at once; lower it when memory runs out (%(default)s)")
+    add("--grad_accum", metavar="N", type=COUNT, default=1,
+        help="batches added up before a step: same result as a larger batch (%(default)s)")
+    add("--max_len", metavar="N", type=COUNT, default=512,
+        help="tokens an example may have; older turns are cut (%(default)s)")
+    add("--lora", metavar="RANK", type=COUNT, help="train low-rank adapters of this rank instead of all weights")
+    add("--dropout", metavar="X", type=between(0, 0.99), default=0.0, help="share of activations (%(default)s)")
+    add("--weight_decay", metavar="X", type=between(0, 1e6), default=weight_decay,
+        help="of AdamW, on matrices only (%(default)s)")
+    add("--clip", metavar="X", type=POSITIVE, default=1.0, help="largest norm of the gradient (%(default)s)")
+    add("--eval_every", metavar="N", type=COUNT, help="steps between evaluations (default: ten a run)")
+    add("--eval_prompts", metavar="N", type=between(0, 10 ** 6), default=50,
+        help="held-out prompts to answer at the end (%(default)s)")
+    add("--split", metavar="A/B/C", type=shares, default=(85, 10, 5),
+        help="train/validation/test shares, or train/held-out (85/10/5)")
     add = parser.add_argument_group("the run").add_argument
     add("--resume", action="store_true", help="go on with an interrupted run; all other settings are read from it")
-    add("--seed", metavar="N", type=int, default=0, help="of the split, the order and the samples (%(default)s)")
-    add("--device", metavar="NAME", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
-    add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of the arithmetic; auto tries which is faster")
+    add("--seed", metavar="N", type=between(0, 2 ** 60), default=0, help="of split, order and samples (%(default)s)")
+    add_device(add)
+    add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto tries which is faster")
     add("--compile", action="store_true", help="torch.compile the model: slow start, faster steps")
     add("--wandb", action="store_true", help="log to Weights & Biases as well (pip install wandb)")
 
 
 def newest_run(without=""):
     """The folder under out/ whose model was written last, of those that lack the file `without`; else gpt2-tiny."""
-    runs = [path for path in Path("out").glob("*/model.safetensors") if not (without and (path.parent / without).exists())]
-    return str(max(runs, key=lambda path: path.stat().st_mtime).parent) if runs else "gpt2-tiny"
+    runs = sorted(Path("out").glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+    folders = [path.parent for path in runs if not (without and (path.parent / without).exists())]
+    return str(folders[-1]) if folders else "gpt2-tiny"
 
 
 def check_device(name):
@@ -729,33 +759,30 @@ def start_run(args):
     """Checks and completes the settings; with --resume they are those of the run."""
     if args.resume:
         saved = read_state(args.out)["args"]
-        kept = ("out", "resume", "device", *(["compute"] if saved["device"] != args.device else []))
-        vars(args).update({key: value for key, value in saved.items() if key not in kept})
-    if not 0 <= args.dropout < 1 or not 0 <= args.weight_decay < math.inf or args.eval_prompts < 0:
-        raise UserError("--dropout must be at least 0 and less than 1, --weight_decay and --eval_prompts at least 0")
-    if not -2 ** 63 <= args.seed < 2 ** 63:
-        raise UserError(f"--seed {args.seed} has more than 64 bits")
-    rank, world = processes()
-    if world > 1 and args.device == "cuda":
+        if saved["device"] != args.device:
+            del saved["compute"]
+        vars(args).update(saved | {"out": args.out, "resume": True, "device": args.device})
+    if WORLD_SIZE > 1 and args.device == "cuda":
         args.device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(args.device)
     check_device(args.device)
     torch.manual_seed(args.seed)
     if "compute" not in args:
         args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
-    if world > 1:
-        torch.distributed.init_process_group("nccl" if args.device.startswith("cuda") else "gloo", timeout=datetime.timedelta(hours=2))
+    if WORLD_SIZE > 1:
+        backend = "nccl" if args.device.startswith("cuda") else "gloo"
+        torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
         chosen = [args.compute]
         torch.distributed.broadcast_object_list(chosen)
-        args.compute = chosen[0]
+        [args.compute] = chosen
 
 
 def make_room(args):
     """Makes the folder of the run. An older run there is moved aside, never overwritten."""
-    out, (rank, world) = Path(args.out), processes()
-    if world > 1:
+    out = Path(args.out)
+    if WORLD_SIZE > 1:
         torch.distributed.barrier()  # all have read the model, which may be in there
-    if rank:
+    if RANK > 0:
         return
     if (out / "config.json").exists() and not args.resume:
         older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
@@ -775,7 +802,8 @@ def prepare_model(model, args):
     if args.lora:
         torch.manual_seed(args.seed)
         trained = gpt2.add_lora(model, args.lora, 2 * args.lora)
-        print(f"LoRA of rank {args.lora}: {trained:,} parameters are trained, {trained / (total + trained):.2%} of the model")
+        share = trained / (total + trained)
+        print(f"LoRA of rank {args.lora}: {trained:,} parameters are trained, {share:.2%} of the model")
     if args.compile:
         model.hidden = torch.compile(model.hidden, dynamic=True)
     print(f"{total:,} parameters, {str(args.compute).removeprefix('torch.')} arithmetic on {args.device}")
@@ -785,18 +813,16 @@ def show_example(example, tokenizer):
     """Prints an example with what is learned in green, or between brackets where there is no color."""
     on, off = ("\x1b[32m", "\x1b[0m") if sys.stdout.isatty() else ("[[", "]]")
     ids, targets = (t[:200].tolist() for t in example)
-    tokens = zip([*ids, targets[-1]], [False, *(target != -100 for target in targets)])
-    for learned, run in itertools.groupby(tokens, key=lambda token: token[1]):
+    tokens = zip([*ids, targets[-1]], [-100, *targets])  # a target is the id after it
+    for learned, run in itertools.groupby(tokens, key=lambda token: token[1] != -100):
         text = tokenizer.decode([id for id, _ in run])
         print(on + text + off if learned else text, end="")
     print()
 
 
-def write_json(folder, files):
-    """Writes {name: value} into a folder."""
-    for name, value in files.items():
-        with gpt2.atomic_write(Path(folder) / name) as f:
-            json.dump(value, f, indent=2, ensure_ascii=False)
+def write_json(value, path):
+    with gpt2.atomic_write(path) as f:
+        json.dump(value, f, indent=2, ensure_ascii=False)
 
 
 def show_answers(title, prompt, answers):
@@ -806,68 +832,68 @@ def show_answers(title, prompt, answers):
         print(f"  {name:>10}> {text}")
 
 
-def read_data(args):
-    """Training, validation and test lists of the conversations in args.data, the same of its documents, and the names
-    of the formats that the conversations came in."""
-    here = Path(__file__).resolve().parent / "data"
-    args.data = args.data or [str(here / "instructions.json"), str(here / "dialogues.json")]
-    conversations, documents, formats = ([], [], []), ([], [], []), set()
-    for path in args.data:
-        if Path(path).suffix == ".txt":
-            name, items, parts = "plain text", read_documents(path), documents
-        else:
-            (name, items), parts = read_file(path), conversations
-            formats.add(name)
-        print(f"{path}: {len(items):,} {'conversations' if parts is conversations else 'documents'}, {name}")
+def read_parts(paths, read, args):
+    """The training, validation and test part of all files together, and the set of what they hold: read(path) gives
+    (what it holds, list of items)."""
+    parts, names = ([], [], []), set()
+    for path in paths:
+        name, items = read(path)
+        names.add(name)
+        print(f"{path}: {len(items):,} {name}")
         for part, piece in zip(parts, split(items, args.split, args.seed)):
             part += piece
         if len(items) < len(args.split):
             print("  too few to hold any out: they are trained on, validated on and tested on alike")
-    for part in conversations:  # the files mixed, so that the first few stand for all of them
+    for part in parts:  # the files mixed, so that the first few stand for all of them
         random.Random(args.seed).shuffle(part)
-    return conversations, documents, formats
+    return parts, names
 
 
 def report(model, tokenizer, conversations, template, args):
     """Evaluates on the test part, prints the figures and some answers, and writes eval.json and responses.json."""
-    if conversations:
-        status("evaluating on the test part")
-        with autocast(args.device, args.compute):
-            figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
-        status()
-        for response, text in zip(responses, getattr(args, "before", [])):
-            response["before"] = text
-            show_answers("Held out:", response["prompt"], {"before": text, "now": response["model"],
-                                                           "reference": response["reference"]})
-        print(f"\nOn {figures['conversations']} conversations that were not trained on:")
-        print("\n".join(f"  {name:>28}  {value:.3f}" for name, value in figures.items() if isinstance(value, float)))
-        write_json(args.out, {"eval.json": figures, "responses.json": responses})
+    status("evaluating on the test part")
+    with autocast(args.device, args.compute):
+        figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
+    status()
+    for response, before in zip(responses, getattr(args, "before", [])):
+        response["before"] = before
+        answers = {"before": before, "now": response["model"], "reference": response["reference"]}
+        show_answers("Held out:", response["prompt"], answers)
+    print(f"\nOn {len(conversations)} conversations that were not trained on:")
+    for name, value in figures.items():
+        if isinstance(value, float):
+            print(f"  {name:>28}  {value:.3f}")
+    write_json(figures, Path(args.out) / "eval.json")
+    write_json(responses, Path(args.out) / "responses.json")
 
 
 def main():
     parser = new_parser("Fine-tune GPT-2 on instructions, dialogues or plain text.",
                         "python finetune.py --model gpt2 --data my_records.json --epochs 3")
     add = parser.add_argument_group("model and data").add_argument
-    add("--model", metavar="NAME", default="gpt2-tiny", help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
-    add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), or .txt "
-        "(default: the instructions and dialogues in data/)")
+    add("--model", metavar="NAME", default="gpt2-tiny",
+        help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
+    add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), "
+        "or .txt (default: the instructions and dialogues in data/)")
     add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
-    add("--learn", choices=("answers", "all"), default="answers", help="all: what the user says too, as in pretraining (%(default)s)")
+    add("--learn", choices=("answers", "all"), default="answers", help="all: what the user says too (%(default)s)")
     add("--from_scratch", action="store_true", help="random weights in the shape of --model")
     add("--out", metavar="FOLDER", help="folder of the run (out/sft, or out/eval with --eval_only)")
     add("--eval_only", action="store_true", help="evaluate --model on the test part of --data; train nothing")
-    add("--eval_prompts", metavar="N", type=int, default=50, help="held-out prompts to answer at the end (%(default)s)")
-    add_flags(parser, batch_size=8, weight_decay=0.01)
+    add_flags(parser, weight_decay=0.01)
     args = parser.parse_args()
     args.out = args.out or ("out/eval" if args.eval_only else "out/sft")
     start_run(args)
-    conversations, documents, formats = read_data(args)
+    args.data = args.data or [str(DATA / "instructions.json"), str(DATA / "dialogues.json")]
+    texts = [path for path in args.data if Path(path).suffix == ".txt"]
+    documents, _ = read_parts(texts, lambda path: ("documents", read_documents(path)), args)
+    conversations, formats = read_parts([path for path in args.data if path not in texts], read_file, args)
     model, tokenizer = gpt2.load(args.model, args.device, weights=not args.from_scratch)
     args.max_len = min(args.max_len, model.config.n_positions)
     model.config.base = model.config.base or args.model
     if formats:
-        model.config.template = (args.template or model.config.template
-                                 or ("alpaca" if formats == {FORMATS["instruction"][0]} else "chat"))
+        usual = "alpaca" if formats == {FORMATS["instruction"][0]} else "chat"
+        model.config.template = args.template or model.config.template or usual
     template = model.config.template
     if template == "chat":
         tokenizer.add_roles()
@@ -884,8 +910,8 @@ def main():
     make_room(args)
     lengths = [len(ids) for ids, _ in train_set]
     weights = [int((targets != -100).sum()) for _, targets in train_set]
-    print(f"{len(train_set):,} examples to train on, {sum(lengths):,} tokens, {sum(weights) / sum(lengths):.0%} of them learned; "
-          f"{len(val_set):,} for validation. One of them, what is learned {'in green' if sys.stdout.isatty() else 'in [[ ]]'}:\n")
+    print(f"{len(train_set):,} examples to train on, {len(val_set):,} for validation; {sum(lengths):,} tokens, "
+          f"{sum(weights) / sum(lengths):.0%} of them learned. An example:\n")
     show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
 
     # 5e-5 is usual for GPT-2; gpt2-tiny learns slowly with it, and forgets its small talk from 4e-4 on
@@ -909,11 +935,12 @@ def main():
 
     train(model, train_set, lengths, weights, collate, sft_loss, evaluate,
           lambda: gpt2.save(model, tokenizer, args.out), args)
-    if processes()[0]:
+    if RANK > 0:
         return  # the first process does the rest
     gpt2.merge_lora(model)
     gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors", args.device)  # the best, not the last
-    report(model, tokenizer, conversations[2], template, args)
+    if formats:
+        report(model, tokenizer, conversations[2], template, args)
     (Path(args.out) / "training_state.pt").unlink()  # finished: nothing to resume
     print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {args.out}")
     if args.model == "gpt2-tiny":

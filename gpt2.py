@@ -15,6 +15,7 @@ Improving Language Understanding by Generative Pre-Training (2018), with the lay
 """
 import contextlib
 import ctypes
+import functools
 import hashlib
 import json
 import math
@@ -38,8 +39,18 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
+RANK = int(os.environ.get("RANK", 0))  # which of the WORLD_SIZE processes this is, where torchrun started us
+WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
+
+
 class UserError(ValueError):
     """Something the user can put right. The scripts print it on one line, without a traceback, and exit with 2."""
+
+
+def status(line=""):
+    """A line on the terminal that the next one overwrites; status() clears it."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
 
 def run(main):
@@ -47,20 +58,22 @@ def run(main):
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
             stream.reconfigure(errors="replace")
+    if RANK > 0:  # the first process speaks for all
+        sys.stdout = open(os.devnull, "w")
     try:
-        with contextlib.redirect_stdout(open(os.devnull, "w") if os.environ.get("RANK", "0") != "0" else sys.stdout):
-            main()  # of several processes that torchrun started, the first one speaks
-    except (UserError, OSError) as error:
-        status()
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
-    except (torch.OutOfMemoryError, MemoryError):
-        status()
-        print("error: out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try --lora 16; "
-              "else take a smaller model", file=sys.stderr)
-        sys.exit(2)
+        main()
     except (KeyboardInterrupt, EOFError):
         sys.exit(130)
+    except (UserError, OSError) as error:
+        message = str(error)
+    except (torch.OutOfMemoryError, MemoryError):
+        message = ("out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try "
+                   "--lora 16; else take a smaller model")
+    else:
+        return
+    status()
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -81,9 +94,9 @@ class Config:
     base: str = None  # what dpo.py compares with: the model before fine-tuning, or before DPO
 
 
-def single(x, fast):
-    """Is x a single token, and is there a 16-bit copy of the weights for it? See `quicken`."""
-    return fast is not None and x.numel() == x.size(-1)
+def single(x):
+    """Is x (..., C) a single token?"""
+    return x.numel() == x.size(-1)
 
 
 class Conv1D(nn.Module):
@@ -93,10 +106,10 @@ class Conv1D(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_in, n_out))
         self.bias = nn.Parameter(torch.empty(n_out))
-        self.fast = None
+        self.fast = None  # a 16-bit copy of the weight, (out, in): see `quicken`
 
     def forward(self, x):
-        if single(x, self.fast):
+        if self.fast is not None and single(x):
             return F.linear(x.half(), self.fast).to(x.dtype) + self.bias
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
 
@@ -105,7 +118,8 @@ class LayerCache:
     """The keys and values one attention layer has computed; room for `room` tokens is taken once."""
 
     def __init__(self, room):
-        self.room, self.length, self.k, self.v = room, 0, None, None
+        self.room, self.length = room, 0
+        self.k = self.v = None
 
     def append(self, k, v):
         """Takes k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D)."""
@@ -117,10 +131,43 @@ class LayerCache:
         return self.k[:, :, :self.length], self.v[:, :, :self.length]
 
 
+class KVCache:
+    """What the layers have computed for `ids`, so that only new tokens cost anything."""
+
+    def __init__(self, config, room=None):
+        self.layers = [LayerCache(room or config.n_positions) for _ in range(config.n_layer)]
+        self.ids = []
+
+    @property
+    def length(self):
+        return self.layers[-1].length  # the last layer's: a forward pass that was interrupted does not count
+
+    def truncate(self, length):
+        """Forgets all but the first `length` tokens."""
+        for layer in self.layers:
+            layer.length = length
+        self.ids = self.ids[:length]
+
+    def reuse(self, ids):
+        """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
+        one must in any case, for its logits."""
+        same = 0
+        while same < min(self.length, len(self.ids), len(ids) - 1) and self.ids[same] == ids[same]:
+            same += 1
+        self.truncate(same)
+        return self.length
+
+    def keep(self, rows):
+        """Keeps only these rows of the batch."""
+        for layer in self.layers:
+            layer.k, layer.v = layer.k[rows], layer.v[rows]
+
+
 class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.n_head, self.drop = config.n_head, nn.Dropout(0.0)
+        self.n_head = config.n_head
+        self.drop = nn.Dropout(0.0)
         self.c_attn = Conv1D(config.n_embd, 3 * config.n_embd)
         self.c_proj = Conv1D(config.n_embd, config.n_embd)
 
@@ -162,9 +209,12 @@ class GPT(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.wte, self.wpe = (  # from_pretrained: nn.Embedding(...) would draw random numbers, and import torch.compile to do so
-            nn.Embedding.from_pretrained(torch.empty(n, config.n_embd), freeze=False) for n in (config.vocab_size, config.n_positions))
-        self.fast, self.drop = None, nn.Dropout(0.0)
+        # from_pretrained, because nn.Embedding(...) draws random numbers, for which `load` would wait a second: on the
+        # meta device that imports torch.compile
+        self.wte = nn.Embedding.from_pretrained(torch.empty(config.vocab_size, config.n_embd), freeze=False)
+        self.wpe = nn.Embedding.from_pretrained(torch.empty(config.n_positions, config.n_embd), freeze=False)
+        self.fast = None  # a 16-bit copy of wte: see `quicken`
+        self.drop = nn.Dropout(0.0)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
 
@@ -177,7 +227,7 @@ class GPT(nn.Module):
         cache      a KVCache holding the S - T tokens that came before, or None
         returns    (B, T, C)
         """
-        past, T = cache.length if cache else 0, ids.size(1)
+        T, past = ids.size(1), cache.length if cache else 0
         if positions is None:
             if past + T > self.config.n_positions:
                 raise ValueError(f"{past + T} tokens do not fit a context of {self.config.n_positions}")
@@ -191,7 +241,9 @@ class GPT(nn.Module):
 
     def head(self, x):
         """Logits (..., V) of hidden states (..., C). The output layer is the input embedding again ("tied")."""
-        return F.linear(x.half(), self.fast).to(x.dtype) if single(x, self.fast) else F.linear(x, self.wte.weight)
+        if self.fast is not None and single(x):
+            return F.linear(x.half(), self.fast).to(x.dtype)
+        return F.linear(x, self.wte.weight)
 
     def forward(self, ids, positions=None, mask=None, cache=None):
         """Logits (B, T, V) of ids (B, T); the other arguments are those of `hidden`."""
@@ -203,7 +255,8 @@ class GPT(nn.Module):
 
     @torch.no_grad()
     def init_weights(self):
-        """Fresh weights: std 0.02, and 1/sqrt(2 n_layer) of that where a layer adds to the residual stream (the GPT-2 paper, 2.3)."""
+        """Fresh weights: std 0.02, and 1/sqrt(2 n_layer) of that where a layer adds to the residual stream (the GPT-2
+        paper, 2.3)."""
         for name, p in self.named_parameters():
             if name.endswith("bias"):
                 p.zero_()
@@ -226,36 +279,6 @@ class GPT(nn.Module):
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Generation
-
-
-class KVCache:
-    """What the layers have computed for `ids`, so that only new tokens cost anything."""
-
-    def __init__(self, config, room=None):
-        self.layers = [LayerCache(room or config.n_positions) for _ in range(config.n_layer)]
-        self.ids = []
-
-    @property
-    def length(self):
-        return self.layers[-1].length  # the last layer's: a forward pass that was interrupted does not count
-
-    def truncate(self, length):
-        """Forgets all but the first `length` tokens."""
-        for layer in self.layers:
-            layer.length = length
-        self.ids = self.ids[:length]
-
-    def reuse(self, ids):
-        """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
-        one must in any case, for its logits."""
-        shared = next((i for i, (a, b) in enumerate(zip(self.ids, ids)) if a != b), min(len(self.ids), len(ids)))
-        self.truncate(min(shared, self.length, len(ids) - 1))
-        return self.length
-
-    def keep(self, rows):
-        """Keeps only these rows of the batch."""
-        for layer in self.layers:
-            layer.k, layer.v = layer.k[rows], layer.v[rows]
 
 
 def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
@@ -306,6 +329,12 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
         new = [next_id]
 
 
+def by_length(lengths, size):
+    """Lists of up to `size` indices, from the shortest item to the longest: little padding where they are a batch."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    return [order[i:i + size] for i in range(0, len(order), size)]
+
+
 @torch.inference_mode()
 def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top_p=1.0, stop=None, seed=None,
                    batch_size=32):
@@ -318,9 +347,7 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
     generator = None if seed is None else torch.Generator(device).manual_seed(seed)
     max_new_tokens = min(max_new_tokens, limit - 1)
     answers = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for start in range(0, len(order), batch_size):
-        batch = order[start:start + batch_size]  # indices of prompts, one a row
+    for batch in by_length([len(prompt) for prompt in prompts], batch_size):  # indices of prompts, one a row
         going = set(batch)
         rows = [prompts[i][-(limit - max_new_tokens):] for i in batch]
         width = max(map(len, rows))
@@ -351,9 +378,9 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
 
 @torch.no_grad()
 def quicken(model):
-    """Gives a float32 model on the CPU float16 copies of its matrices, [out, in], for passes of a single token: a reply is
-    bound by reading weights, and these are half the bytes. It does so only where trying them on this machine's memory
-    is a fifth faster, and returns whether it was; the context is still read in float32. Do not train it afterwards."""
+    """Gives a float32 model on the CPU float16 copies of its matrices for passes of a single token: a reply is bound by
+    reading weights, and these are half the bytes. Only where trying them on this machine is a fifth faster; returns
+    whether it was. The context is still read in float32. Do not train the model afterwards."""
     layers = [block.mlp.c_fc for block in model.h]  # to try on; together they are larger than a processor's cache
     x = torch.zeros(1, 1, model.config.n_embd)
     def seconds():
@@ -367,8 +394,9 @@ def quicken(model):
         layer.fast = layer.weight.T.half().contiguous()
     seconds()
     faster = 1.2 * seconds() < before
-    for layer in [module for module in model.modules() if isinstance(module, Conv1D)]:
-        layer.fast = layer.weight.T.half().contiguous() if faster else None
+    for module in model.modules():
+        if isinstance(module, Conv1D):
+            module.fast = module.weight.T.half().contiguous() if faster else None
     model.fast = model.wte.weight.half() if faster else None
     return faster
 
@@ -389,7 +417,9 @@ class LoRA(nn.Module):
 
     def forward(self, x):
         y = self.base(x)
-        return y + self.scale * (x @ self.A.to(x.dtype) @ self.B.to(x.dtype)) if self.enabled else y
+        if self.enabled:
+            y = y + self.scale * (x @ self.A.to(x.dtype) @ self.B.to(x.dtype))
+        return y
 
     def merged(self):
         """The weight (in, out) of a plain Conv1D that computes the same."""
@@ -473,7 +503,7 @@ class Tokenizer:
             ranks = {bytes(byte_of[letter] for letter in name): id for name, id in zip(names, ids)}
             self.bpe = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=self.special)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            raise UserError("it is not laid out like GPT-2's: 256 bytes, one id per merge in order, special ids") from None
+            raise UserError("not laid out like GPT-2's: 256 bytes, an id per merge in order, special ids") from None
         self.pieces = {id: piece for piece, id in ranks.items()}
 
     @property
@@ -490,9 +520,11 @@ class Tokenizer:
             self.special.update(zip(ROLES, range(self.vocab_size, self.vocab_size + len(ROLES))))
 
     def encode(self, text):
-        # In parts: tiktoken's regular expressions run out of stack on some 900,000 spaces in a row.
-        parts = [text[i:i + 500_000] for i in range(0, len(text), 500_000)]
-        return [id for part in parts for id in self.bpe.encode_ordinary(part)]
+        """The ids of any text, none of them special."""
+        ids = []
+        for i in range(0, len(text), 500_000):  # tiktoken's regular expression runs out of stack on 900,000 spaces
+            ids += self.bpe.encode_ordinary(text[i:i + 500_000])
+        return ids
 
     def decode_bytes(self, ids):
         names = {id: name.encode() for name, id in self.special.items()}
@@ -507,17 +539,11 @@ class Tokenizer:
 # Files: written whole or not at all, and safetensors
 
 
-def status(line=""):
-    """A line on the terminal that the next one overwrites; status() clears it."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
-
-
 @contextlib.contextmanager
 def atomic_write(path, mode="w"):
     """Opens a temporary file that takes the place of `path` when all went well, and vanishes when not. Of several
-    processes that torchrun started, the first one writes."""
-    if os.environ.get("RANK", "0") != "0":
+    processes only the first one writes."""
+    if RANK > 0:
         with open(os.devnull, mode) as f:
             yield f
         return
@@ -543,35 +569,33 @@ def read_safetensors(path):
 
     The format: 8 bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, the data.
     """
-    def bad(what):
-        return UserError(f"{path} is not a good safetensors file: {what}")
     with open(path, "rb") as f:
-        size, start = os.fstat(f.fileno()).st_size, 8 + int.from_bytes(f.read(8), "little")
+        size = os.fstat(f.fileno()).st_size
+        start = 8 + int.from_bytes(f.read(8), "little")  # of the data
         if size < 8 or start > size:
-            raise bad(f"its {size:,} bytes end before its header does (cut short, or another format)")
-        try:
-            header = json.loads(f.read(start - 8))
-            header.pop("__metadata__", None)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise bad(f"its header can't be read ({error})") from None
-        entries = []
-        for name, e in header.items():
-            try:
-                (begin, stop), shape, dtype = e["data_offsets"], e["shape"], DTYPES[e["dtype"]]
-                good = all(type(n) is int and 0 <= n <= size for n in (begin, stop, *shape))
-            except (ValueError, KeyError, TypeError):
-                good = False
-            if not good:
-                raise bad(f"tensor {name[:100]!r} is described by {str(e)[:200]}")
-            entries.append((begin, stop, name, dtype, shape))
+            raise UserError(f"{path}: its {size:,} bytes end before its header does (cut short, or not safetensors)")
+        header = f.read(start - 8)
         data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
-    tensors, end = {}, 0
-    for begin, stop, name, dtype, shape in sorted(entries):
-        count = math.prod(shape)
-        if begin != end or stop - begin != count * dtype.itemsize or start + stop > size:
-            raise bad(f"tensor {name} claims bytes {begin} to {stop}, which don't fit its shape {shape} or the file")
-        flat = torch.frombuffer(data, dtype=dtype, count=count, offset=start + begin) if count else torch.empty(0, dtype=dtype)
-        tensors[name], end = flat.view(shape), stop
+    tensors, end, name = {}, 0, "header"
+    try:
+        entries = json.loads(header)
+        entries.pop("__metadata__", None)
+        checked = []
+        for name, entry in entries.items():
+            (begin, stop), shape, dtype = entry["data_offsets"], entry["shape"], DTYPES[entry["dtype"]]
+            good = all(type(n) is int and 0 <= n <= size for n in (begin, stop, *shape))
+            if not good or stop - begin != math.prod(shape) * dtype.itemsize or start + stop > size:
+                raise ValueError(f"{entry} does not fit the file, or itself")
+            checked.append((begin, stop, name, dtype, shape))
+        for begin, stop, name, dtype, shape in sorted(checked):
+            if begin != end:
+                raise ValueError(f"it begins at byte {begin}, the one before it ends at {end}")
+            flat = torch.empty(0, dtype=dtype)
+            if stop > begin:  # frombuffer refuses to make nothing
+                flat = torch.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=start + begin)
+            tensors[name], end = flat.view(shape), stop
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is not a good safetensors file: {name[:100]}: {error!r:.300}") from None
     return tensors
 
 
@@ -635,19 +659,6 @@ def check_answer(r, have):
         raise UserError(f"{r.url} sent a web page instead of the file: is there a login or a proxy in between?")
 
 
-@contextlib.contextmanager
-def locked(path):
-    """Waits until no other process holds the lock file `path`, and holds it (not on Windows, which has no flock)."""
-    with open(path, "w") as f:
-        with contextlib.suppress(ImportError):
-            import fcntl
-            fcntl.flock(f, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
-
 def download(url, path, sha256=None):
     """Fetches url to the file `path`, which appears only when complete and, where its sha256 is known, verified.
 
@@ -656,13 +667,19 @@ def download(url, path, sha256=None):
     hash, UserError. Without sha256 the hash that the Hugging Face hub sends along is used, where there is one.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    partial, lock = path.with_name(path.name + ".partial"), path.with_name(f".{path.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
     before = path.exists()
-    with locked(path.with_name(f".{path.name}.lock")):
-        if before or not path.exists():  # else another process has fetched it meanwhile
-            complete(url, partial, sha256, path)
-            os.replace(partial, path)
+    with open(lock, "w") as f:
+        with contextlib.suppress(ImportError):  # Windows has no flock
+            import fcntl
+            fcntl.flock(f, fcntl.LOCK_EX)
+        try:
+            if before or not path.exists():  # else another process has fetched it meanwhile
+                complete(url, partial, sha256, path)
+                os.replace(partial, path)
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def complete(url, partial, sha256, path):
@@ -670,9 +687,9 @@ def complete(url, partial, sha256, path):
     resumed, failures, best = partial.exists(), 0, 0
     while True:
         have = partial.stat().st_size if partial.exists() else 0
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         try:
-            with requests.get(url, headers={"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})},
-                              stream=True, timeout=(10, 60)) as r:
+            with requests.get(url, headers=headers, stream=True, timeout=(10, 60)) as r:
                 check_answer(r, have)
                 for answer in (*r.history, r):
                     linked = re.fullmatch('"?([0-9a-f]{64})"?', answer.headers.get("X-Linked-Etag", ""))
@@ -686,9 +703,10 @@ def complete(url, partial, sha256, path):
         except requests.TooManyRedirects:
             raise UserError(f"{url} redirects in a circle") from None
         except (requests.RequestException, ConnectionError) as error:
-            # Progress is a size never reached before: a server that ignores Range falls back and catches up without any.
+            # Progress is a size never reached before: a server that ignores Range only catches up
             size = partial.stat().st_size if partial.exists() else 0
-            failures, best = 0 if size > max(best, have) else failures + 1, max(best, size, have)
+            failures = 0 if size > max(best, have) else failures + 1
+            best = max(best, have, size)
             if failures > 4 or isinstance(error, ValueError):  # a bad URL is a ValueError too
                 raise UserError(f"can't download {url} ({type(error).__name__}: {str(error)[:150]}). "
                                 f"Try again later, or put the file at {path} yourself") from None
@@ -710,14 +728,18 @@ def complete(url, partial, sha256, path):
 
 TINY = Path(__file__).resolve().parent / "data" / "tiny"
 PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, shape)
-    "gpt2": ("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e",
-             "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707", dict(n_layer=12, n_head=12, n_embd=768)),
-    "gpt2-medium": ("openai-community/gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
-                    "fc5a354a19255ad494f3d71549390baca1ccf61d1d822b9408971705c687c9cd", dict(n_layer=24, n_head=16, n_embd=1024)),
-    "gpt2-large": ("openai-community/gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519",
-                   "5f47f3e12f91cd33b662ce7e433b6150ad5512b5884a2cee961b50e9c3bbebce", dict(n_layer=36, n_head=20, n_embd=1280)),
-    "gpt2-xl": ("openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2",
-                "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a", dict(n_layer=48, n_head=25, n_embd=1600)),
+    "gpt2": (
+        "openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707", dict(n_layer=12, n_head=12, n_embd=768)),
+    "gpt2-medium": (
+        "openai-community/gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
+        "fc5a354a19255ad494f3d71549390baca1ccf61d1d822b9408971705c687c9cd", dict(n_layer=24, n_head=16, n_embd=1024)),
+    "gpt2-large": (
+        "openai-community/gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519",
+        "5f47f3e12f91cd33b662ce7e433b6150ad5512b5884a2cee961b50e9c3bbebce", dict(n_layer=36, n_head=20, n_embd=1280)),
+    "gpt2-xl": (
+        "openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2",
+        "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a", dict(n_layer=48, n_head=25, n_embd=1600)),
 }
 
 
@@ -759,7 +781,8 @@ def read_config(path):
         raise UserError(f"{path} can't be read: {error}") from None
     config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
     shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
-    if not all(type(n) is int and 0 < n < 10**7 for n in shape) or config.n_layer > 1000 or config.n_embd % config.n_head:
+    possible = all(type(n) is int and 0 < n < 10**7 for n in shape) and config.n_layer <= 1000
+    if not possible or config.n_embd % config.n_head:
         raise UserError(f"{path}: {str(config)[:500]} is not a possible shape")
     if type(eps := config.layer_norm_epsilon) not in (int, float) or not 0 <= eps < 1:
         raise UserError(f"{path}: layer_norm_epsilon is {str(eps)[:100]!r}, not a number from 0 to 1")
@@ -770,7 +793,7 @@ def read_config(path):
                 "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
     for key, allowed in expected.items():
         if raw.get(key, allowed[0]) not in allowed:
-            raise UserError(f"{path}: {key} is {raw[key]!r}; only {' or '.join(map(str, allowed))} is GPT-2 as known here")
+            raise UserError(f"{path}: {key} is {raw[key]!r}; GPT-2 has {' or '.join(map(str, allowed))}")
     return config
 
 
@@ -783,9 +806,9 @@ def load_weights(model, path, device="cpu"):
             raise UserError(f"{path} has no tensor {name}")
         if tensors[name].shape != shape:
             raise UserError(f"{path}: {name} has shape {list(tensors[name].shape)}, config.json says {list(shape)}")
-    extra = [name for name in tensors.keys() - shapes.keys() if not re.fullmatch(r"lm_head\.weight|h\.\d+\.attn\.(masked_)?bias", name)]
-    if extra:
-        raise UserError(f"{path} has tensors that no GPT-2 of {model.config.n_layer} layers has: {', '.join(sorted(extra)[:3])}")
+    for name in sorted(tensors.keys() - shapes.keys()):
+        if not re.fullmatch(r"lm_head\.weight|h\.\d+\.attn\.(masked_)?bias", name):
+            raise UserError(f"{path} has a tensor {name}, which no GPT-2 of {model.config.n_layer} layers has")
     dtype = model.wte.weight.dtype
     model.load_state_dict({name: tensors[name].to(device, dtype, copy=True) for name in shapes}, assign=True)
 
@@ -801,32 +824,34 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     folder = TINY if name == "gpt2-tiny" else Path(name).expanduser()
     if name in PRESETS:
         repo, revision, sha256, shape = PRESETS[name]
-        config, checkpoint, vocabulary = Config(**shape), lambda: fetch(repo, revision, "model.safetensors", sha256), None
+        find = functools.partial(fetch, repo, revision, sha256=sha256)
     elif folder.is_dir():
-        config, checkpoint = read_config(folder / "config.json"), lambda: folder / "model.safetensors"
-        vocabulary = [folder / "vocab.json", folder / "merges.txt"] if (folder / "vocab.json").exists() else None
+        find = folder.joinpath
     elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
-        config, checkpoint = read_config(fetch(name, "main", "config.json")), lambda: fetch(name, "main", "model.safetensors")
-        vocabulary = [fetch(name, "main", "vocab.json"), fetch(name, "main", "merges.txt")]
+        find = functools.partial(fetch, name, "main")
     else:
         raise UserError(f"no model {name!r}: give gpt2-tiny, {', '.join(PRESETS)}, owner/repo, or an existing folder")
 
+    config = Config(**shape) if name in PRESETS else read_config(find("config.json"))
     try:
-        texts = [path.read_text(encoding="utf-8") for path in vocabulary] if vocabulary else gpt2_vocabulary()
+        if name in PRESETS or folder.is_dir() and not find("vocab.json").exists():
+            texts = gpt2_vocabulary()
+        else:
+            texts = [find(file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
         tokenizer = Tokenizer(*texts)
     except (OSError, ValueError) as error:
         raise UserError(f"the vocabulary of {name} can't be read: {error}") from None
     if config.template == "chat":
         tokenizer.add_roles()
     if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(f"{name}: the vocabulary has {tokenizer.vocab_size} entries, the model only {config.vocab_size} rows")
+        raise UserError(f"{name}: its vocabulary has {tokenizer.vocab_size} entries, its model {config.vocab_size}")
     config.eos_token_id = tokenizer.eot
 
     with torch.device("meta"):  # no memory before the file is seen to fit
         model = GPT(config)
     model = model.to(dtype)
     if weights:
-        path = checkpoint()
+        path = find("model.safetensors")
         if not path.is_file():
             raise UserError(f"{path} does not exist (weights are read from safetensors only, never from a pickle)")
         load_weights(model, path, device)
@@ -841,9 +866,10 @@ CHAT_TEMPLATES = {
             "{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}"
             "{% if add_generation_prompt %}<|assistant|>{% endif %}",
     "alpaca": "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% set turns = messages[1:] %}{% else %}"
-              "{% set turns = messages %}Below is an instruction that describes a task{% if '\n\n### Input:\n' in messages[0].content %}"
-              ", paired with an input that provides further context{% endif %}. Write a response that appropriately "
-              "completes the request.{% endif %}{% for m in turns %}{% if m.role == 'user' %}{{ '\n\n### Instruction:\n' + m.content }}"
+              "{% set turns = messages %}Below is an instruction that describes a task"
+              "{% if '\n\n### Input:\n' in messages[0].content %}, paired with an input that provides further context"
+              "{% endif %}. Write a response that appropriately completes the request.{% endif %}{% for m in turns %}"
+              "{% if m.role == 'user' %}{{ '\n\n### Instruction:\n' + m.content }}"
               "{% else %}{{ '\n\n### Response:\n' + m.content }}<|endoftext|>{% endif %}{% endfor %}"
               "{% if add_generation_prompt %}{{ '\n\n### Response:\n' }}{% endif %}",
 }
@@ -853,7 +879,8 @@ def save(model, tokenizer, folder):
     """Writes a folder that `load` and transformers open. LoRA layers are written merged; the model stays as it is."""
     config, folder = model.config, Path(folder)
     dtype = str(model.wte.weight.dtype).removeprefix("torch.")
-    special = {id: name for name, id in tokenizer.special.items()}
+    added = {str(id): dict(content=name, special=True, normalized=False, lstrip=False, rstrip=False, single_word=False)
+             for name, id in tokenizer.special.items()}
     texts = {
         "config.json": dict(
             model_type="gpt2", architectures=["GPT2LMHeadModel"], activation_function="gelu_new", dtype=dtype,
@@ -861,8 +888,7 @@ def save(model, tokenizer, folder):
         "tokenizer_config.json": dict(
             tokenizer_class="GPT2Tokenizer", model_max_length=config.n_positions, add_prefix_space=False,
             bos_token=EOT, eos_token=EOT, unk_token=EOT, pad_token=EOT, clean_up_tokenization_spaces=False,
-            added_tokens_decoder={str(id): dict(content=name, special=True, normalized=False, lstrip=False, rstrip=False,
-                                                single_word=False) for id, name in special.items()},
+            added_tokens_decoder=added,
             **({"chat_template": CHAT_TEMPLATES[config.template]} if config.template else {})),
         "vocab.json": tokenizer.vocab_json,
         "merges.txt": tokenizer.merges_txt,

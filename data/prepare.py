@@ -19,7 +19,7 @@ from typing import Callable, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import gpt2
 from dpo import transcript
-from finetune import positive, tidy, turns_of
+from finetune import COUNT, tidy, turns_of
 from gpt2 import UserError, status
 
 CACHE = Path(__file__).resolve().parent / "cache"  # what was downloaded; delete it to fetch anew
@@ -257,7 +257,7 @@ def main():
                                      epilog="data/README.md says what the sets are")
     add = parser.add_argument
     add("name", metavar="NAME", help=", ".join(SOURCES))
-    add("--limit", type=positive(int), metavar="N", help="stop after N records, for oasst after N trees, that could be used "
+    add("--limit", type=COUNT, metavar="N", help="stop after N records, for oasst after N trees, that could be used "
         "(default: all; 5,000 of smoltalk and ultrafeedback, which come page by page)")
     add("--out", type=Path, metavar="FILE", help="a .json file (default: NAME.json beside this script)")
     args = parser.parse_args()
