@@ -8,6 +8,7 @@ Your Language Model is Secretly a Reward Model (Rafailov et al., 2023). The mode
 likelier it makes an answer than a frozen copy of itself, the reference, is the reward it gives that answer. The loss
 pushes the reward of the chosen answer above that of the rejected one.
 """
+import hashlib
 import math
 import re
 from pathlib import Path
@@ -263,8 +264,12 @@ def main():
     args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(600 / len(encoded[0]))))
     prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
+    sums = [p.double().sum().item() for p in model.parameters()]
+    key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # of what the reference's numbers belong to
     if args.resume:
-        references = torch.load(out / "reference.pt", weights_only=True)
+        kept_key, references = torch.load(out / "reference.pt", weights_only=True)
+        if kept_key != key:
+            raise UserError(f"the pairs or {args.model} are not what the run in {out} was started with")
     else:
         args.before, base = {}, model.config.base
         try:
@@ -275,7 +280,7 @@ def main():
         args.before[args.model] = answers_to(prompts, model, tokenizer, template)
         references = [reference_logps(model, part, args.batch_size, args.compute) for part in encoded]
         with gpt2.atomic_write(out / "reference.pt", "wb") as f:
-            torch.save(references, f)
+            torch.save((key, references), f)
     train_set, val_set, test_set = ([(*pair, *row) for pair, row in zip(part, numbers.tolist())]
                                     for part, numbers in zip(encoded, references))
     model.config.base = args.model

@@ -2002,6 +2002,18 @@ def test_resume_with_other_data(cli, base, data, tmp_path, monkeypatch):
     assert "not what the run" in err
 
 
+def test_dpo_resume_with_other_pairs(cli, tuned, data, tmp_path, monkeypatch):
+    """A pair that was edited, to as many tokens, would be compared with the reference's numbers for the old one."""
+    original = finetune.draw
+    monkeypatch.setattr(finetune, "draw", lambda *a: (_ for _ in ()).throw(gpt2.UserError("stop")))
+    assert cli(dpo, *train_flags(tuned, data["pairs"], "run", 5), "--eval_every", 1)[0] == 2
+    monkeypatch.setattr(finetune, "draw", original)
+    Path(data["pairs"]).write_text(json.dumps([{**PAIRS[0], "chosen": PAIRS[0]["chosen"].replace("It", "At")}, *PAIRS[1:]]))
+    code, _, err = cli(dpo, "--resume", "--out", "run")
+    assert_one_line(code, err)
+    assert "not what the run" in err
+
+
 def test_eval_only(cli, tuned, data, tmp_path):
     """--eval_only trains nothing, moves nothing, and writes the figures."""
     before = weights(tuned)
