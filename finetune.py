@@ -703,7 +703,7 @@ def new_parser(description, example):
     """A parser whose help fits a screen."""
     return argparse.ArgumentParser(
         usage="python %(prog)s [flags]", description=description, epilog=f"example: {example}",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=24, width=120))
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=28, width=120))
 
 
 def add_device(add):
@@ -875,6 +875,8 @@ def main():
         help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
     add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), "
         "or .txt (default: the instructions and dialogues in data/)")
+    add("--rehearse", nargs="+", metavar="FILE", help="conversations that are only trained on, so that the model keeps "
+        "what it could do (with gpt2-tiny and the default data: data/tiny/talks.json)")
     add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
     add("--learn", choices=("answers", "all"), default="answers", help="all: what the user says too (%(default)s)")
     add("--from_scratch", action="store_true", help="random weights in the shape of --model")
@@ -884,10 +886,15 @@ def main():
     args = parser.parse_args()
     args.out = args.out or ("out/eval" if args.eval_only else "out/sft")
     start_run(args)
+    if args.model == "gpt2-tiny" and not args.data and not args.rehearse:  # small models forget fast
+        args.rehearse = [str(gpt2.TINY / "talks.json")]
     args.data = args.data or [str(DATA / "instructions.json"), str(DATA / "dialogues.json")]
     texts = [path for path in args.data if Path(path).suffix == ".txt"]
     documents, _ = read_parts(texts, lambda path: ("documents", read_documents(path)), args)
     conversations, formats = read_parts([path for path in args.data if path not in texts], read_file, args)
+    for path in args.rehearse or []:
+        conversations[0].extend(rehearsed := read_conversations(path))
+        print(f"{path}: {len(rehearsed):,} conversations, only to train on")
     model, tokenizer = gpt2.load(args.model, args.device, weights=not args.from_scratch)
     args.max_len = min(args.max_len, model.config.n_positions)
     model.config.base = model.config.base or args.model
@@ -915,8 +922,8 @@ def main():
     show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
 
     # 5e-5 is usual for GPT-2; gpt2-tiny learns slowly with it, and forgets its small talk from 4e-4 on
-    args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
-    args.epochs = args.epochs or min(20, max(1, round(3000 / len(train_set))))
+    args.lr = args.lr or (2e-4 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
+    args.epochs = args.epochs or min(20, max(1, round(4500 / len(train_set))))
     prompts = [messages[:-1] for messages in conversations[2][:3]]
     if not args.resume:
         with autocast(args.device, args.compute):
