@@ -113,11 +113,15 @@ def show(conversation, name=""):
 
 
 def append_json(record, path):
-    """Adds one line to a .jsonl file, in a single write, so that a crash or a second chat can't tear it."""
+    """Adds one line to a .jsonl file, in a single write, so that a crash or a second chat can't tear it. Where the disk
+    is full it adds nothing: half a line would spoil the next one."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as f:
-        f.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-        f.flush()
+    line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    with open(path, "ab", buffering=0) as f:
+        size = f.tell()
+        if f.write(line) < len(line):
+            f.truncate(size)
+            raise OSError(f"{path}: the disk is full")
         os.fsync(f.fileno())
 
 

@@ -9,7 +9,6 @@ likelier it makes an answer than a frozen copy of itself, the reference, is the 
 pushes the reward of the chosen answer above that of the rejected one.
 """
 import hashlib
-import math
 import re
 from pathlib import Path
 
@@ -267,7 +266,7 @@ def main():
     sums = [p.double().sum().item() for p in model.parameters()]
     key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # of what the reference's numbers belong to
     if args.resume:
-        kept_key, references = torch.load(out / "reference.pt", weights_only=True)
+        kept_key, references = finetune.read_tensors(out / "reference.pt")
         if kept_key != key:
             raise UserError(f"the pairs or {args.model} are not what the run in {out} was started with")
     else:
@@ -279,14 +278,13 @@ def main():
             print(f"The answers of {base} are not shown: {error}")
         args.before[args.model] = answers_to(prompts, model, tokenizer, template)
         references = [reference_logps(model, part, args.batch_size, args.compute) for part in encoded]
-        with gpt2.atomic_write(out / "reference.pt", "wb") as f:
-            torch.save((key, references), f)
+        finetune.write_tensors((key, references), out / "reference.pt")
     train_set, val_set, test_set = ([(*pair, *row) for pair, row in zip(part, numbers.tolist())]
                                     for part, numbers in zip(encoded, references))
     model.config.base = args.model
     before = mean_figures(model, test_set, args)
-    if args.loss == "sigmoid" and not args.sft_coef and abs(before["loss"] - math.log(2)) > 0.01:
-        print(f"Odd: the loss before the first step is {before['loss']:.4f}, not ln 2: model and reference differ")
+    if abs(before["margin"]) > 0.01:  # then the loss is not ln 2
+        print(f"Odd: the margin before the first step is {before['margin']:.4f}, not 0: model and reference differ")
     print()
     finetune.prepare_model(model, args)
 

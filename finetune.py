@@ -18,7 +18,6 @@ import itertools
 import json
 import math
 import os
-import pickle
 import random
 import re
 import signal
@@ -70,9 +69,10 @@ def fit(encoded, max_len):
     """Joins encoded turns into (ids, learn) of at most max_len: the oldest exchanges are dropped first, then the head
     of what is left, so that the last answer keeps its end. Third value: how many turns were dropped."""
     opening, *turns = encoded
-    kept = turns
-    while len(kept) > 2 and sum(len(ids) for ids, _ in (opening, *kept)) > max_len:
-        kept = kept[2 - len(kept) % 2:]  # one exchange; where the assistant began, the count is odd: that line first
+    kept, room = list(turns), max_len - sum(len(ids) for ids, _ in encoded)
+    while len(kept) > 2 and room < 0:  # one exchange goes; where the assistant began, the count is odd: that line first
+        for _ in range(2 - len(kept) % 2):
+            room += len(kept.pop(0)[0])
     ids = [id for part, _ in (opening, *kept) for id in part]
     learn = [learned for _, part in (opening, *kept) for learned in part]
     return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
@@ -101,7 +101,7 @@ def encode_prompt(messages, tokenizer, template, max_len):
 
 
 def from_alpaca(record):
-    answer = record["output"] if "output" in record else record["response"]
+    answer = record["response"] if "response" in record else record["output"]
     given = (record.get("input") or "").strip()
     return [("user", record["instruction"] + (INPUT + given if given else "")), ("assistant", answer)]
 
@@ -390,12 +390,29 @@ def describe(row, steps):
     return "\n    ".join(lines)
 
 
-def read_state(out):
-    """The training state in a run folder; nothing is unpickled but tensors and plain values."""
+def read_tensors(path):
+    """What write_tensors wrote; nothing is unpickled but tensors and plain values."""
     try:
-        return torch.load(Path(out) / "training_state.pt", map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"nothing to resume in {out}: start it without --resume ({str(error)[:100]})") from None
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in many ways
+        raise UserError(f"nothing to resume: {path} can't be read ({str(error)[:100]}); start without --resume") from None
+
+
+def write_tensors(value, path):
+    """Tensors and plain values, in PyTorch's format."""
+    try:
+        with gpt2.atomic_write(path, "wb") as f:
+            torch.save(value, f)
+    except RuntimeError as error:  # torch's complaint about a full disk hides the system's
+        raise error.__context__ if isinstance(error.__context__, OSError) else error
+
+
+def read_state(out):
+    """The training state in a run folder."""
+    state = read_tensors(Path(out) / "training_state.pt")
+    if not isinstance(state, dict) or "fingerprint" not in state:
+        raise UserError(f"nothing to resume: {out}/training_state.pt is not a state of training; start without --resume")
+    return state
 
 
 def start_wandb(args):
@@ -468,8 +485,7 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
         state = dict(step=step, tokens=tokens, seconds=seconds, best=best, rows=rows, args=vars(args),
                      fingerprint=fingerprint, params={name: p.detach() for name, p in params.items()},
                      optimizer=optimizer.state_dict(), rng=torch.get_rng_state())
-        with gpt2.atomic_write(out / "training_state.pt", "wb") as f:
-            torch.save(state, f)
+        write_tensors(state, out / "training_state.pt")
 
     if args.resume:
         state = read_state(out)
@@ -715,7 +731,7 @@ def add_flags(parser, weight_decay):
     """The flags that training takes, here and in dpo.py. None: chosen in main to suit the model and the data."""
     add = parser.add_argument_group("training").add_argument
     add("--epochs", metavar="X", type=POSITIVE, help="passes over the data, 0.5 is half (default: suits its size)")
-    add("--lr", metavar="X", type=POSITIVE, help="peak learning rate (default: suits the model)")
+    add("--lr", metavar="X", type=between(1e-38, 1e6), help="peak learning rate (default: suits the model)")
     add("--batch_size", metavar="N", type=COUNT, default=8,
         help="examples computed at once; lower it when memory runs out (%(default)s)")
     add("--grad_accum", metavar="N", type=COUNT, default=1,
@@ -785,6 +801,8 @@ def make_room(args):
     if RANK > 0:
         return
     if (out / "config.json").exists() and not args.resume:
+        if out.resolve() in (Path.cwd(), *Path.cwd().parents):
+            raise UserError(f"--out {out}: there is a run in this folder, and it can't be moved aside from within it")
         older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
         if Path(args.model).resolve() == out.resolve():
             args.model = str(older)  # --resume will load it from there

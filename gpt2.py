@@ -55,6 +55,7 @@ def status(line=""):
 
 def run(main):
     """Runs the main of a script, so that what a user can put right ends in one line and exit code 2."""
+    sys.stdin, sys.stdout = sys.stdin or open(os.devnull), sys.stdout or open(os.devnull, "w")  # closed by the shell
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
             stream.reconfigure(errors="replace")
@@ -66,7 +67,9 @@ def run(main):
         sys.exit(130)
     except (UserError, OSError) as error:
         message = str(error)
-    except (torch.OutOfMemoryError, MemoryError):
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+            raise
         message = ("out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try "
                    "--lora 16; else take a smaller model")
     else:
@@ -320,7 +323,8 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
         if cache.length + len(new) > limit:
             new = (cache.ids + new)[-(limit - limit // 4):]
             cache.truncate(0)
-        hidden = model.hidden(torch.tensor([new], device=device), cache=cache)  # (1, T, C)
+        # GPT.hidden, which is never compiled: each step has another length
+        hidden = GPT.hidden(model, torch.tensor([new], device=device), cache=cache)  # (1, T, C)
         cache.ids = cache.ids + new
         next_id = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator).item()
         if next_id in stop:
@@ -359,7 +363,7 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
             key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
             # No real token looks at padding; padding looks at itself, because a softmax over nothing is nan.
             mask = (key <= query) & ((key >= pad[:, :, None]) | (query < pad[:, :, None]))  # (B, T, S)
-            hidden = model.hidden(ids, (query.T - pad).clamp(min=0), mask[:, None], cache)
+            hidden = GPT.hidden(model, ids, (query.T - pad).clamp(min=0), mask[:, None], cache)
             next_ids = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator)  # (B,)
             for i, id in zip(batch, next_ids.tolist()):
                 if id in stop:
@@ -547,7 +551,9 @@ def atomic_write(path, mode="w"):
         with open(os.devnull, mode) as f:
             yield f
         return
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # of a link: what it points to, not the link
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file that can be written")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -821,11 +827,11 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     weights       False leaves the weights random: a model to train from scratch
     """
     name = str(name_or_path)
-    folder = TINY if name == "gpt2-tiny" else Path(name).expanduser()
+    folder = TINY if name == "gpt2-tiny" else Path(os.path.expanduser(name))
     if name in PRESETS:
         repo, revision, sha256, shape = PRESETS[name]
         find = functools.partial(fetch, repo, revision, sha256=sha256)
-    elif folder.is_dir():
+    elif name and folder.is_dir():
         find = folder.joinpath
     elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         find = functools.partial(fetch, name, "main")
@@ -839,7 +845,7 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
         else:
             texts = [find(file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
         tokenizer = Tokenizer(*texts)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"the vocabulary of {name} can't be read: {error}") from None
     if config.template == "chat":
         tokenizer.add_roles()

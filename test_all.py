@@ -1956,6 +1956,87 @@ def test_two_processes_are_one(cli, base, data, tmp_path):
     assert torch.allclose(torch.tensor(one), torch.tensor(two), atol=1e-4)
 
 
+def test_a_full_disk_is_one_line(cli, base, data, tmp_path, monkeypatch):
+    """torch.save turns a full disk into a RuntimeError of its own; a run that can't be saved ends in one line."""
+    def save(value, file):
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 64 vs 0")
+    monkeypatch.setattr(torch, "save", save)
+    code, _, err = cli(finetune, *train_flags(base, data["alpaca"], "run", 1))
+    assert_one_line(code, err)
+    assert "No space left" in err
+
+
+def test_damaged_reference(cli, tuned, data, tmp_path, monkeypatch):
+    """An empty or damaged reference.pt ends --resume in one line: it looked like Ctrl-D, with exit code 130 and no word."""
+    with monkeypatch.context() as m:
+        m.setattr(finetune, "draw", lambda *a: (_ for _ in ()).throw(gpt2.UserError("stop")))
+        assert cli(dpo, *train_flags(tuned, data["pairs"], "run", 5), "--eval_every", 1)[0] == 2
+    for garbage in (b"", b"garbage", b"PK\x03\x04" + b"0" * 99):
+        (tmp_path / "run/reference.pt").write_bytes(garbage)
+        assert_one_line(*cli(dpo, "--resume", "--out", "run")[::2])
+
+
+def test_the_current_folder_is_not_moved_aside(cli, base, data, tmp_path):
+    """--out . a second time: the older run can't be moved from under our feet."""
+    assert cli(finetune, *train_flags(base, data["alpaca"], ".", 1))[0] == 0
+    assert_one_line(*cli(finetune, *train_flags(base, data["alpaca"], ".", 1))[::2])
+
+
+def test_atomic_write_through_links(tmp_path):
+    """/save on a link writes the file it points to; a device or a folder is refused, not replaced."""
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    with gpt2.atomic_write(tmp_path / "link.json") as f:
+        f.write("new")
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "real.json").read_text() == "new"
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(gpt2.UserError, match="not a file"):
+            with gpt2.atomic_write(path):
+                pass
+
+
+def test_fit_of_a_long_history():
+    """10,000 turns are cut to the context as fast as they are read: cutting them took time in the square of their number."""
+    turns = [([i] * (1 + i % 3), [i % 2 == 1] * (1 + i % 3)) for i in range(20_001)]
+    ids, learn, dropped = finetune.fit([([7], [False]), *turns], 100)
+    assert len(ids) == len(learn) <= 100 and ids[-1] == 20_000 and ids[0] == 7 and dropped % 2 == 1
+    calls = []
+    class Counting(list):
+        def __len__(self):
+            calls.append(1)
+            return super().__len__()
+    finetune.fit([([7], [False]), *((Counting(ids), learn) for ids, learn in turns)], 100)
+    assert len(calls) < 3 * len(turns)
+
+
+def test_a_full_disk_does_not_tear_the_preferences(tmp_path, monkeypatch):
+    """Half a line on a full disk would make the whole file unreadable for dpo.py."""
+    path = tmp_path / "p.jsonl"
+    chat.append_json({"a": 1}, path)
+    real = open
+    class Full:
+        def __init__(self, *a, **k):
+            self.f = real(*a, **k)
+        def __enter__(self):
+            return self
+        def __exit__(self, *a):
+            self.f.close()
+        def write(self, data):
+            return self.f.write(data[:3])
+        def __getattr__(self, name):
+            return getattr(self.f, name)
+    monkeypatch.setattr("builtins.open", Full)
+    with pytest.raises(OSError, match="full"):
+        chat.append_json({"b": 2}, path)
+    monkeypatch.undo()
+    chat.append_json({"c": 3}, path)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": 1}, {"c": 3}]
+
+
 def test_older_run_is_moved_aside(cli, base, data, tmp_path):
     """A second run never overwrites the first, and one that fails at once does not touch it."""
     for _ in range(3):
