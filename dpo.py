@@ -245,8 +245,8 @@ def main():
     add("--label_smoothing", metavar="X", type=between(0, 0.49), default=0.0,
         help="share of pairs believed to be the wrong way round (%(default)s)")
     add("--average", action="store_true", help="mean log-probability per token, not the sum: against length bias")
-    add("--sft_coef", metavar="X", type=between(0, 1e6), default=0.0,
-        help="weight of the SFT loss on the chosen answer (%(default)s)")
+    add("--sft_coef", metavar="X", type=between(0, 1e6), default=0.5,
+        help="weight of the SFT loss on the chosen answer; 0: DPO alone (%(default)s)")
     finetune.add_flags(parser, weight_decay=0.0)
     args = parser.parse_args()
     args.model = finetune.newest_run(without="reference.pt") if args.model is None else args.model
@@ -260,8 +260,8 @@ def main():
     sets, _ = finetune.read_parts(args.data, lambda path: ("pairs", read_pairs(path)), args)
     finetune.make_room(args)
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
-    args.lr = args.lr or (1e-4 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
-    args.epochs = args.epochs or min(3, max(1, round(600 / len(encoded[0]))))
+    args.lr = args.lr or (5e-5 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
+    args.epochs = args.epochs or min(3, max(1, round(1000 / len(encoded[0]))))
     prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
     sums = [p.double().sum().item() for p in model.parameters()]
     key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # of what the reference's numbers belong to
