@@ -395,7 +395,7 @@ def read_tensors(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in many ways
-        raise UserError(f"nothing to resume: {path} can't be read ({str(error)[:100]}); start without --resume") from None
+        raise UserError(f"nothing to resume, {path} can't be read ({str(error)[:100]}): leave out --resume") from None
 
 
 def write_tensors(value, path):
@@ -411,7 +411,7 @@ def read_state(out):
     """The training state in a run folder."""
     state = read_tensors(Path(out) / "training_state.pt")
     if not isinstance(state, dict) or "fingerprint" not in state:
-        raise UserError(f"nothing to resume: {out}/training_state.pt is not a state of training; start without --resume")
+        raise UserError(f"nothing to resume, {out}/training_state.pt is something else: leave out --resume")
     return state
 
 
@@ -730,8 +730,9 @@ def add_device(add):
 def add_flags(parser, weight_decay):
     """The flags that training takes, here and in dpo.py. None: chosen in main to suit the model and the data."""
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", metavar="X", type=POSITIVE, help="passes over the data, 0.5 is half (default: suits its size)")
-    add("--lr", metavar="X", type=between(1e-38, 1e6), help="peak learning rate (default: suits the model)")
+    add("--epochs", metavar="X", type=between(1e-38, 1e6),
+        help="passes over the data, 0.5 is half (default: suits its size)")
+    add("--lr", metavar="X", type=POSITIVE, help="peak learning rate (default: suits the model)")
     add("--batch_size", metavar="N", type=COUNT, default=8,
         help="examples computed at once; lower it when memory runs out (%(default)s)")
     add("--grad_accum", metavar="N", type=COUNT, default=1,
