@@ -82,8 +82,10 @@ def encode_conversation(messages, tokenizer, template, max_len, learn="answers")
     """A conversation as (ids, targets), lists of at most max_len: targets[t] is the id that follows ids[t] where it is
     to be learned, else -100, which cross_entropy ignores. Learned are all answers, the "last" one, or "all" ids."""
     encoded = encode_messages(messages, tokenizer, template)
-    if learn != "answers":
-        encoded[:-1] = [(ids, [learn == "all"] * len(ids)) for ids, _ in encoded[:-1]]
+    if learn == "last":
+        encoded[:-1] = [(ids, [False] * len(ids)) for ids, _ in encoded[:-1]]
+    elif learn == "all":
+        encoded = [(ids, [True] * len(ids)) for ids, _ in encoded]
     ids, learn, _ = fit(encoded, max_len + 1)
     return ids[:-1], [id if learned else -100 for id, learned in zip(ids[1:], learn[1:])]
 

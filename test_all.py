@@ -2095,6 +2095,23 @@ def test_dpo_resume_with_other_pairs(cli, tuned, data, tmp_path, monkeypatch):
     assert "not what the run" in err
 
 
+def test_rehearsal_is_only_trained_on(cli, base, data, tmp_path):
+    """Rehearsed talks add to the training part alone: in the held-out parts they would flatter the figures."""
+    def counts(*flags):
+        code, out, err = cli(finetune, *train_flags(base, data["alpaca"], "run", 1), "--template", "chat", *flags)
+        assert code == 0, err
+        found = re.search(r"(\d+) examples to train on, (\d+) for validation", out)
+        return int(found[1]), int(found[2]), json.loads((tmp_path / "run/eval.json").read_text())["conversations"]
+    train, val, test = counts()
+    assert counts("--rehearse", data["dialogues"]) == (train + len(DIALOGUES), val, test)
+
+
+def test_learn_all(tokenizer):
+    """--learn all makes a target of every id behind the first, of the user's words too."""
+    ids, targets = finetune.encode_conversation(TALK, tokenizer, "alpaca", 1000, "all")
+    assert targets[:-1] == ids[1:] and targets[-1] == tokenizer.eot
+
+
 def test_eval_only(cli, tuned, data, tmp_path):
     """--eval_only trains nothing, moves nothing, and writes the figures."""
     before = weights(tuned)
