@@ -859,7 +859,8 @@ if __name__ == "__main__":
     random.seed(7)
     number = range(int(sys.argv[1]))
     if "--json" in sys.argv:
-        print(json.dumps([{"messages": [{"role": role, "content": text} for turn in talk()
-                                        for role, text in zip(("user", "assistant"), turn)]} for _ in number], indent=1))
+        talks = ([{"role": role, "content": text} for turn in talk() for role, text in zip(("user", "assistant"), turn)]
+                 for _ in number)
+        print("[" + ",\n".join(json.dumps({"messages": messages}) for messages in talks) + "]")
     else:
         print(*(document() for _ in number), sep="\n<|endoftext|>\n")
