@@ -57,6 +57,8 @@ class Conversation:
         self.settings = {name: getattr(args, name) for name in LIMITS}
         self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0
         self.cache = gpt2.KVCache(self.model.config)
+        if args.cuda_graph:
+            gpt2.record(self.model, self.cache)
         self.opening = [{"role": "system", "content": args.system}] if args.system else []
         self.messages = list(self.opening)
 
@@ -223,9 +225,12 @@ def main():
     add_device(add)
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="of the weights "
         "(default: bfloat16 on a GPU, else float32)")
+    add("--cuda_graph", action="store_true", help="on a GPU: replay each token's pass from a CUDA graph (not measured)")
     args = parser.parse_args()
     args.dtype = getattr(torch, args.dtype or ("bfloat16" if args.device.startswith("cuda") else "float32"))
     check_device(args.device)
+    if args.cuda_graph and not args.device.startswith("cuda"):
+        raise UserError(f"--cuda_graph needs --device cuda, not {args.device}")
     args.model = newest_run() if args.model is None else args.model
     conversations = [Conversation(name, args) for name in args.compare or [args.model]]
     if args.prompt is not None:

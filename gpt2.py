@@ -123,12 +123,16 @@ class LayerCache:
     def __init__(self, room):
         self.room, self.length = room, 0
         self.k = self.v = None
+        self.at = None  # where a single token goes, a tensor (1,): see `record`
 
     def append(self, k, v):
         """Takes k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D)."""
         if self.k is None:
             B, H, _, D = k.shape
-            self.k, self.v = k.new_empty(B, H, self.room, D), v.new_empty(B, H, self.room, D)
+            new = k.new_empty if self.at is None else k.new_zeros  # what a mask hides must not be nan
+            self.k, self.v = new(B, H, self.room, D), new(B, H, self.room, D)
+        if self.at is not None and k.size(2) == 1:
+            return self.k.index_copy_(2, self.at, k), self.v.index_copy_(2, self.at, v)
         start, self.length = self.length, self.length + k.size(2)
         self.k[:, :, start:self.length], self.v[:, :, start:self.length] = k, v
         return self.k[:, :, :self.length], self.v[:, :, :self.length]
@@ -140,6 +144,7 @@ class KVCache:
     def __init__(self, config, room=None):
         self.layers = [LayerCache(room or config.n_positions) for _ in range(config.n_layer)]
         self.ids = []
+        self.step = None  # the pass of a single token, recorded: see `record`
 
     @property
     def length(self):
@@ -323,10 +328,13 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
         if cache.length + len(new) > limit:
             new = (cache.ids + new)[-(limit - limit // 4):]
             cache.truncate(0)
-        # GPT.hidden, which is never compiled: each step has another length
-        hidden = GPT.hidden(model, torch.tensor([new], device=device), cache=cache)  # (1, T, C)
+        if cache.step and len(new) == 1:
+            logits = cache.step(new[0])
+        else:  # GPT.hidden, which is never compiled: each step has another length
+            hidden = GPT.hidden(model, torch.tensor([new], device=device), cache=cache)  # (1, T, C)
+            logits = model.head(hidden[:, -1])  # (1, V)
         cache.ids = cache.ids + new
-        next_id = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator).item()
+        next_id = sample(logits, temperature, top_k, top_p, generator).item()
         if next_id in stop:
             return
         yield next_id
@@ -403,6 +411,46 @@ def quicken(model):
             module.fast = module.weight.T.half().contiguous() if faster else None
     model.fast = model.wte.weight.half() if faster else None
     return faster
+
+
+@torch.inference_mode()
+def record(model, cache):
+    """Makes `generate` replay the pass of a single token from a CUDA graph, which launches its kernels at once: one by
+    one, from Python, launching takes longer than such small matrix products do. In a graph all shapes are fixed, so the
+    token looks at the whole room of the cache, under a mask. After "CUDA Graphs" in PyTorch's notes; not measured yet.
+    On the CPU the same pass is made without a graph."""
+    device = model.wte.weight.device
+    id, at = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
+    places = torch.arange(cache.layers[0].room, device=device)  # (S,)
+    for layer in cache.layers:
+        layer.at = at
+
+    def logits():
+        return model.head(GPT.hidden(model, id[None], at, (places <= at)[None], cache)[:, -1])  # (1, V)
+
+    replay = logits
+    if device.type == "cuda":
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # what is done only the first time must not be in the graph
+            for _ in range(3):
+                logits()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            recorded = logits()
+        def replay():
+            graph.replay()
+            return recorded
+
+    def step(next_id):
+        id.fill_(next_id)
+        at.fill_(cache.length)
+        out = replay()
+        for layer in cache.layers:
+            layer.length += 1
+        return out
+    cache.step = step
 
 
 # ---------------------------------------------------------------------------------------------------------------------
