@@ -3444,18 +3444,20 @@ def bench_dpo(folder):
 
 
 def trl_tokenizer(folder):
-    """The vocabulary of the folder as TRL wants it. Ours and TRL's trainer both take the faster of float32 and bfloat16."""
+    """The vocabulary of the folder as TRL wants it."""
     from transformers import AutoTokenizer
     return AutoTokenizer.from_pretrained(folder)
 
 
-def bench_trl_sft(folder):
+def bench_trl_sft(folder, bf16=False):
     from datasets import Dataset
     from transformers import GPT2LMHeadModel
     from trl import SFTConfig, SFTTrainer
-    rows = [{"input_ids": p + c, "completion_mask": [0] * len(p) + [1] * len(c)} for p, c, _ in bench_ids(gpt2.load(folder)[1])]
-    config = SFTConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=finetune.fast_dtype("cpu") == torch.bfloat16,
-                       use_cpu=True, gradient_checkpointing=False, max_length=512, completion_only_loss=True, disable_tqdm=True)
+    rows = [{"input_ids": p + c, "completion_mask": [0] * len(p) + [1] * len(c)}
+            for p, c, _ in bench_ids(gpt2.load(folder)[1])]
+    config = SFTConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], bf16=bf16,
+                       save_strategy="no", use_cpu=True, gradient_checkpointing=False, max_length=512,
+                       completion_only_loss=True, disable_tqdm=True)
     trainer = SFTTrainer(GPT2LMHeadModel.from_pretrained(folder), args=config, train_dataset=Dataset.from_list(rows),
                          processing_class=trl_tokenizer(folder))
     start = time.perf_counter()
@@ -3463,17 +3465,19 @@ def bench_trl_sft(folder):
     return {"tok/s": sum(len(r["input_ids"]) for r in rows) / (time.perf_counter() - start)}
 
 
-def bench_trl_dpo(folder):
+def bench_trl_dpo(folder, bf16=False):
     from datasets import Dataset
     from transformers import GPT2LMHeadModel
     from trl import DPOConfig, DPOTrainer
     tokenizer = gpt2.load(folder)[1]
     pairs = bench_ids(tokenizer)[:32]
-    rows = [{name: tokenizer.decode(ids).removesuffix(EOT) for name, ids in zip(("prompt", "chosen", "rejected"), pair)} for pair in pairs]
-    config = DPOConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], save_strategy="no", bf16=finetune.fast_dtype("cpu") == torch.bfloat16,
-                       use_cpu=True, gradient_checkpointing=False, disable_tqdm=True)
+    rows = [{name: tokenizer.decode(ids).removesuffix(EOT) for name, ids in zip(("prompt", "chosen", "rejected"), pair)}
+            for pair in pairs]
+    config = DPOConfig(f"{folder}/trl", per_device_train_batch_size=8, num_train_epochs=1, report_to=[], bf16=bf16,
+                       save_strategy="no", use_cpu=True, gradient_checkpointing=False, disable_tqdm=True)
     models = [GPT2LMHeadModel.from_pretrained(folder) for _ in range(2)]
-    trainer = DPOTrainer(models[0], models[1], args=config, train_dataset=Dataset.from_list(rows), processing_class=trl_tokenizer(folder))
+    trainer = DPOTrainer(*models, args=config, train_dataset=Dataset.from_list(rows),
+                         processing_class=trl_tokenizer(folder))
     start = time.perf_counter()
     trainer.train()
     return {"tok/s": sum(2 * len(p) + len(c) + len(r) for p, c, r in pairs) / (time.perf_counter() - start)}
@@ -3553,11 +3557,20 @@ def bench_start(folder):
     return {"s": min(seconds(*talk) for _ in range(3)), "import and read s": min(seconds(*read) for _ in range(3))}
 
 
-BENCHES = {"machine": bench_machine, "SFT": bench_sft, "SFT, transformers, textbook loop": bench_textbook,
-           "SFT, TRL": bench_trl_sft, "DPO": bench_dpo, "DPO, TRL": bench_trl_dpo,
-           "reply": bench_reply, "reply, transformers float32": bench_transformers_reply,
+BENCHES = {"machine": bench_machine,
+           "SFT": bench_sft,
+           "SFT, transformers, textbook loop": bench_textbook,
+           "SFT, TRL float32": bench_trl_sft,
+           "SFT, TRL bfloat16": lambda folder: bench_trl_sft(folder, bf16=True),
+           "DPO": bench_dpo,
+           "DPO, TRL float32": bench_trl_dpo,
+           "DPO, TRL bfloat16": lambda folder: bench_trl_dpo(folder, bf16=True),
+           "reply": bench_reply,
+           "reply, transformers float32": bench_transformers_reply,
            "reply, transformers bfloat16": lambda folder: bench_transformers_reply(folder, torch.bfloat16),
-           "64 answers": bench_answers, "answers one by one, transformers": bench_transformers_answers, "start of chat.py": bench_start}
+           "64 answers": bench_answers,
+           "answers one by one, transformers": bench_transformers_answers,
+           "start of chat.py": bench_start}
 
 
 def bench(names):
