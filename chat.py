@@ -6,18 +6,20 @@
     python chat.py --compare out/sft out/dpo      # each message is answered by both
     python chat.py --ab                           # pick the better of two replies: data for dpo.py
 """
+import signal
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
 import codecs
 import contextlib
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
 
 import gpt2
 from finetune import add_device, between, check_device, encode_prompt, new_parser, newest_run, write_json
-from gpt2 import UserError
+from gpt2 import UserError, printable, reason
 import torch
 
 HELP = """\
@@ -35,7 +37,7 @@ def stream_text(ids, tokenizer, stop=HEADING):
     """The text of a stream of ids in pieces of whole characters, up to `stop`, without control characters."""
     decoder, held = codecs.getincrementaldecoder("utf-8")("replace"), ""
     for id in ids:
-        held += re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", decoder.decode(tokenizer.decode_bytes([id])))
+        held += printable(decoder.decode(tokenizer.decode_bytes([id])))
         text, found, _ = held.partition(stop)
         keep = 0 if found else max(n for n in range(len(stop)) if held.endswith(stop[:n]))  # it may begin here
         held = text[len(text) - keep:]
@@ -139,10 +141,10 @@ def pick(conversation, path):
         choice = input("[which is better? 1, 2, b: both bad, s: save nothing and go on] ").strip().lower()[:1]
     if choice in "12":
         chosen, rejected = replies if choice == "1" else replies[::-1]
+        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}] if chosen else prompt
         if all(replies) and chosen != rejected:
             append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
             print(f"[saved in {path}]")
-        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}] if chosen else prompt
     elif choice == "b":
         conversation.messages = prompt
         conversation.undo()
@@ -259,7 +261,7 @@ def main():
         except KeyboardInterrupt:
             print("\n[Ctrl-D or /quit to leave]")
         except (OSError, ValueError, RuntimeError) as error:  # such as a bad file name: no reason to lose the talk
-            print(f"[{error}]")
+            print(f"[{reason(error)}]")
 
 
 if __name__ == "__main__":

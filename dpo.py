@@ -8,14 +8,19 @@ Your Language Model is Secretly a Reward Model (Rafailov et al., 2023). The mode
 likelier it makes an answer than a frozen copy of itself, the reference, is the reward it gives that answer. The loss
 pushes the reward of the chosen answer above that of the rejected one.
 """
+import signal
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
 import hashlib
+import json
 import re
 from pathlib import Path
+from shlex import quote
 
 import finetune
 import gpt2
-from finetune import autocast, between, encode_prompt, tidy
-from gpt2 import RANK, UserError, status
+from finetune import as_text, autocast, between, encode_prompt, tidy
+from gpt2 import RANK, UserError, printable, reason, status
 import torch
 import torch.nn.functional as F
 
@@ -30,33 +35,33 @@ def transcript(text):
     return [(roles[name], said.strip()) for name, said in zip(parts[1::2], parts[2::2])]
 
 
-def as_turns(value):
+def as_turns(value, field):
     """Turns from what stands in a prompt, chosen or rejected field: a text, a message, or a list of messages."""
     if isinstance(value, str):
         return [("", value)]
-    return finetune.turns_of(value if isinstance(value, list) else [value])
+    return finetune.turns_of([value] if isinstance(value, dict) else value, field)
 
 
 def pair_of(record):
     """(prompt turns, chosen text, rejected text) of a record in any of the forms that are around."""
     chosen, rejected, prompt = record["chosen"], record["rejected"], record.get("prompt")
     if "instruction" in record:
-        prompt = finetune.from_alpaca({"output": "", **record})[:1]
+        prompt = finetune.from_alpaca({**record, "response": ""})[:1]
     elif "conversations" in record:
-        prompt = as_turns(record["conversations"])
+        prompt = as_turns(record["conversations"], "conversations")
     elif isinstance(chosen, list) and len(chosen) > 1:  # the prompt is part of both sides
         prompt = []
     elif isinstance(prompt, str):
         *turns, last = transcript(prompt) or [("user", prompt)]
         prompt = [*turns, last] if last[1] else turns  # "...\n\nAssistant:" waits for the answer
-    elif isinstance(prompt, list):
-        prompt = as_turns(prompt)
+    elif prompt is not None:
+        prompt = as_turns(prompt, "prompt")
     elif isinstance(chosen, str) and "Human:" in chosen:  # Anthropic HH: two transcripts that differ in the last answer
-        chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(side)]
+        chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(as_text("rejected", side))]
                             for side in (chosen, rejected))
     elif isinstance(chosen, str):
         raise KeyError("prompt")
-    chosen, rejected = as_turns(chosen), as_turns(rejected)
+    chosen, rejected = as_turns(chosen, "chosen"), as_turns(rejected, "rejected")
     if not chosen or not rejected:
         raise ValueError("chosen or rejected is empty")
     if not prompt and (chosen[:-1] != rejected[:-1] or "user" in (chosen[-1][0], rejected[-1][0])):
@@ -71,10 +76,8 @@ def read_pairs(path):
     for where, record in finetune.read_records(path):
         try:
             if not isinstance(record, dict):
-                raise ValueError(f"a pair is an object, not {type(record).__name__}")
+                raise ValueError(f"a pair is an object with no field twice, not {json.dumps(record)[:60]}")
             prompt, chosen, rejected = pair_of(record)
-            if not (isinstance(chosen, str) and isinstance(rejected, str)):
-                raise ValueError("chosen and rejected must be texts")
             chosen, rejected = chosen.strip(), rejected.strip()
             *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
             asked = messages and messages[-1]["role"] == "user" and answer["content"] == chosen
@@ -84,8 +87,8 @@ def read_pairs(path):
                 left_out += 1
         except KeyError as error:
             raise UserError(f"{where}: field {error} is missing") from None
-        except (ValueError, TypeError, AttributeError, IndexError) as error:
-            raise UserError(f"{where}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: {reason(error)}") from None
     if left_out:
         print(f"{path}: {left_out} pairs with equal or empty texts, or without a last word of the user, are left out")
     if not pairs:
@@ -275,7 +278,7 @@ def main():
             if base and base != args.model:
                 args.before[base] = answers_to(prompts, *gpt2.load(base, args.device), template)
         except UserError as error:
-            print(f"The answers of {base} are not shown: {error}")
+            print(printable(f"The answers of {base} are not shown: {error}"))
         args.before[args.model] = answers_to(prompts, model, tokenizer, template)
         references = [reference_logps(model, part, args.batch_size, args.compute) for part in encoded]
         finetune.write_tensors((key, references), out / "reference.pt")
@@ -314,7 +317,7 @@ def main():
     finetune.write_json({"pairs": len(test_set), "before": before, "after": after}, out / "eval.json")
     finetune.write_json(responses, out / "responses.json")
     (out / "training_state.pt").unlink()  # finished: nothing to resume
-    print(f"\nThe model is in {out}. Compare: python chat.py --compare {args.model} {args.out}")
+    print(f"\nThe model is in {out}. Compare: python chat.py --compare {quote(args.model)} {quote(args.out)}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@
 In reading order: conversations and their templates, reading files, ids and loss mask, batches, the loss, the training
 loop (dpo.py uses it too), evaluation, the picture of the loss, main.
 """
+import signal
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
 import argparse
 import collections
 import contextlib
@@ -20,13 +23,13 @@ import math
 import os
 import random
 import re
-import signal
+import shlex
 import sys
 import time
 from pathlib import Path
 
-import gpt2
-from gpt2 import RANK, WORLD_SIZE, UserError, status  # before torch: gpt2 silences its complaint about a missing NumPy
+import gpt2  # before torch: it silences torch's complaint about a missing NumPy
+from gpt2 import RANK, WORLD_SIZE, UserError, printable, reason, status
 import torch
 import torch.nn.functional as F
 
@@ -102,15 +105,25 @@ def encode_prompt(messages, tokenizer, template, max_len):
 # Reading files. Each format is a function that turns one record into messages.
 
 
+def as_text(field, value):
+    """The value of a field of a record, where it is a text."""
+    if not isinstance(value, str):
+        raise ValueError(f"field {field!r} is {json.dumps(value)[:60]}, not a text")
+    return value
+
+
 def from_alpaca(record):
-    answer = record["response"] if "response" in record else record["output"]
-    given = (record.get("input") or "").strip()
-    return [("user", record["instruction"] + (INPUT + given if given else "")), ("assistant", answer)]
+    answer = "response" if "response" in record else "output"
+    asked, given = as_text("instruction", record["instruction"]), as_text("input", record.get("input") or "").strip()
+    return [("user", asked + (INPUT + given if given else "")), ("assistant", as_text(answer, record[answer]))]
 
 
-def turns_of(messages):
+def turns_of(messages, field="messages"):
     """(role, text) pairs of a list of messages in OpenAI's words (role, content) or ShareGPT's (from, value)."""
-    return [(m["from"], m["value"]) if "from" in m else (m["role"], m["content"]) for m in messages]
+    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+        raise ValueError(f"field {field!r} is {json.dumps(messages)[:60]}, not a list of messages")
+    return [tuple(as_text(name, m[name]) for name in (("from", "value") if "from" in m else ("role", "content")))
+            for m in messages]
 
 
 def from_two_people(record):
@@ -118,16 +131,16 @@ def from_two_people(record):
     record = record.items() if isinstance(record, dict) else record
     names = list(dict.fromkeys(name for name, _ in record))
     if len(names) != 2:
-        raise ValueError(f"a conversation by name has two people, not {len(names)} ({str(names)[1:60]})")
+        raise ValueError(f"a conversation by name has two people, not {len(names)}: {json.dumps(names)[:60]}")
     if known := {*FORMATS, "chosen"} & {*names}:
         raise ValueError(f"field {min(known)!r} in a record with repeated fields")
-    return [(("user", "assistant")[names.index(name)], text) for name, text in record]
+    return [(("user", "assistant")[names.index(name)], as_text(name, text)) for name, text in record]
 
 
 FORMATS = {  # the field that tells it: (name, reader)
     "instruction": ("Alpaca records", from_alpaca),
     "messages": ("OpenAI messages", lambda record: turns_of(record["messages"])),
-    "conversations": ("ShareGPT conversations", lambda record: turns_of(record["conversations"])),
+    "conversations": ("ShareGPT conversations", lambda record: turns_of(record["conversations"], "conversations")),
 }
 ROLE_ALIASES = {"human": "user", "prompter": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 
@@ -138,8 +151,6 @@ def tidy(turns):
     messages = []
     for role, text in turns:
         role = ROLE_ALIASES.get(role, role)
-        if not isinstance(text, str):
-            raise ValueError(f"the text of a message is {type(text).__name__}, not a string")
         if role not in ("user", "assistant", "system") or (role == "system" and messages):
             raise ValueError(f"role {role!r}: user and assistant are known, and system in the first place")
         text = text.strip().encode("utf-8", "replace").decode()  # half an emoji can't be printed or saved
@@ -168,7 +179,7 @@ def read_records(path):
         try:
             return json.loads(text, object_pairs_hook=keep_repeated)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{where} is not JSON: {error}") from None
+            raise UserError(f"{where} is not JSON: {reason(error)}") from None
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as f:
             if ".jsonl" in path.suffixes:
@@ -178,10 +189,10 @@ def read_records(path):
             else:
                 records = loads(f.read(), path)
                 if not isinstance(records, list):
-                    raise UserError(f"{path}: a list of records is expected, this is one {type(records).__name__}")
+                    raise UserError(f"{path}: not a list of records; one record a line is for a file named .jsonl")
                 yield from ((f"{path} record {i}", record) for i, record in enumerate(records, 1))
     except (OSError, EOFError, UnicodeDecodeError, gzip.zlib.error) as error:
-        raise UserError(f"{path} can't be read: {error}") from None
+        raise UserError(f"{path} can't be read: {reason(error)}") from None
 
 
 def read_file(path):
@@ -190,7 +201,7 @@ def read_file(path):
     for where, record in read_records(path):
         try:
             if not isinstance(record, (dict, tuple)):
-                raise ValueError(f"a record has {', '.join(FORMATS)} or two names, this is one {type(record).__name__}")
+                raise ValueError(f"a record has {', '.join(FORMATS)} or two names, this is {json.dumps(record)[:60]}")
             key = next((key for key in FORMATS if isinstance(record, dict) and key in record), None)
             if key is None and "chosen" in record:
                 raise ValueError("a preference pair is for dpo.py")
@@ -202,8 +213,8 @@ def read_file(path):
                 empty += 1
         except KeyError as error:
             raise UserError(f"{where}: field {error} is missing") from None
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{where}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: {reason(error)}") from None
     if empty:
         print(f"{path}: {empty} records without an answer, or with an empty message, are left out")
     if not conversations:
@@ -221,7 +232,7 @@ def read_documents(path):
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read as UTF-8 text: {error}") from None
+        raise UserError(f"{path} can't be read: {reason(error)}") from None
     documents = [document.strip() for document in text.split(gpt2.EOT) if document.strip()]
     if len(documents) == 1:  # one long text: about a hundred stretches of it, so that some can be held out
         lines = documents[0].splitlines(keepends=True)
@@ -397,7 +408,8 @@ def read_tensors(path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in many ways
-        raise UserError(f"nothing to resume, {path} can't be read ({str(error)[:100]}): leave out --resume") from None
+        found = reason(error) if isinstance(error, OSError) else "it is damaged"
+        raise UserError(f"nothing to resume, {path} can't be read ({found}): leave out --resume") from None
 
 
 def write_tensors(value, path):
@@ -563,7 +575,8 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     if WORLD_SIZE > 1:
         torch.distributed.destroy_process_group()
     if step < steps:
-        print(f"Stopped at step {step} of {steps}. Go on with: python {Path(sys.argv[0]).name} --resume --out {out}")
+        command = f"python {Path(sys.argv[0]).name} --resume --out {shlex.quote(str(out))}"
+        print(f"Stopped at step {step} of {steps}. Go on with: {command}")
         raise KeyboardInterrupt
     return rows
 
@@ -721,9 +734,13 @@ DATA = Path(__file__).resolve().parent / "data"
 
 def new_parser(description, example):
     """A parser whose help fits a screen."""
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         usage="python %(prog)s [flags]", description=description, epilog=f"example: {example}",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=28, width=120))
+    def error(message):
+        raise UserError(f"{message} (--help lists the flags)")
+    parser.error = error
+    return parser
 
 
 def add_device(add):
@@ -813,7 +830,10 @@ def make_room(args):
             args.model = str(older)  # --resume will load it from there
         out.rename(older)
         print(f"The run that was in {out} is now in {older}")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: {reason(error)}; name a folder that can be written") from None
 
 
 def prepare_model(model, args):
@@ -838,7 +858,7 @@ def show_example(example, tokenizer):
     ids, targets = (t[:200].tolist() for t in example)
     tokens = zip([*ids, targets[-1]], [-100, *targets])  # a target is the id after it
     for learned, run in itertools.groupby(tokens, key=lambda token: token[1] != -100):
-        text = tokenizer.decode([id for id, _ in run])
+        text = printable(tokenizer.decode([id for id, _ in run]))
         print(on + text + off if learned else text, end="")
     print()
 
@@ -850,9 +870,9 @@ def write_json(value, path):
 
 def show_answers(title, prompt, answers):
     """Prints a prompt and answers to it by name."""
-    print(f"\n{title}\n" + "\n".join(f"  {m['role']:>10}: {m['content']}" for m in prompt))
-    for name, text in answers.items():
-        print(f"  {name:>10}> {text}")
+    lines = [f"  {m['role']:>10}: {m['content']}" for m in prompt]
+    lines += [f"  {name:>10}> {text}" for name, text in answers.items()]
+    print(printable("\n".join(["", title, *lines])))
 
 
 def read_parts(paths, read, args):
@@ -972,7 +992,7 @@ def main():
     if formats:
         report(model, tokenizer, conversations[2], template, args)
     (Path(args.out) / "training_state.pt").unlink()  # finished: nothing to resume
-    print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {args.out}")
+    print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {shlex.quote(args.out)}")
     if args.model == "gpt2-tiny":
         print("The same with the real GPT-2 (downloads 548 MB): python finetune.py --model gpt2")
 

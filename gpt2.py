@@ -23,6 +23,7 @@ import mmap
 import os
 import re
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -47,26 +48,44 @@ class UserError(ValueError):
     """Something the user can put right. The scripts print it on one line, without a traceback, and exit with 2."""
 
 
+def printable(text):
+    """Text without the control characters that move the cursor or color the terminal; tabs and line ends stay."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+
+
+def reason(error):
+    """What an exception says, where that is in Python's words in plain ones."""
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return str(error).split("; use sys.")[0]  # of a number of thousands of digits
+
+
 def status(line=""):
     """A line on the terminal that the next one overwrites; status() clears it."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and RANK == 0:
         print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
 
 def run(main):
     """Runs the main of a script, so that what a user can put right ends in one line and exit code 2."""
-    sys.stdin, sys.stdout = sys.stdin or open(os.devnull), sys.stdout or open(os.devnull, "w")  # closed by the shell
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if not (stream := getattr(sys, name)):  # closed by the shell
+            setattr(sys, name, open(os.devnull, mode))
+        elif hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
             stream.reconfigure(errors="replace")
     if RANK > 0:  # the first process speaks for all
         sys.stdout = open(os.devnull, "w")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
     except (KeyboardInterrupt, EOFError):
         sys.exit(130)
     except (UserError, OSError) as error:
-        message = str(error)
+        message = reason(error)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
             raise
@@ -74,8 +93,12 @@ def run(main):
                    "--lora 16; else take a smaller model")
     else:
         return
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if RANK > 0:
+        time.sleep(5)  # torchrun ends us before that, where the first process has the same to say
     status()
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", printable(" ".join(message.split())), file=sys.stderr)
     sys.exit(2)
 
 
@@ -600,7 +623,7 @@ def atomic_write(path, mode="w"):
             yield f
         return
     path = Path(os.path.realpath(path))  # of a link: what it points to, not the link
-    if path.exists() and not path.is_file():
+    if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):  # a new name would get past its protection
         raise UserError(f"{path} is not a file that can be written")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -630,26 +653,28 @@ def read_safetensors(path):
             raise UserError(f"{path}: its {size:,} bytes end before its header does (cut short, or not safetensors)")
         header = f.read(start - 8)
         data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
-    tensors, end, name = {}, 0, "header"
+    tensors, end, name, fault = {}, 0, "header", "it is no JSON object"
     try:
         entries = json.loads(header)
         entries.pop("__metadata__", None)
         checked = []
         for name, entry in entries.items():
+            fault = f"{str(entry)[:200]} does not fit the file, itself, or the types {', '.join(DTYPES)}"
             (begin, stop), shape, dtype = entry["data_offsets"], entry["shape"], DTYPES[entry["dtype"]]
             good = all(type(n) is int and 0 <= n <= size for n in (begin, stop, *shape))
             if not good or stop - begin != math.prod(shape) * dtype.itemsize or start + stop > size:
-                raise ValueError(f"{entry} does not fit the file, or itself")
+                raise ValueError
             checked.append((begin, stop, name, dtype, shape))
         for begin, stop, name, dtype, shape in sorted(checked):
             if begin != end:
-                raise ValueError(f"it begins at byte {begin}, the one before it ends at {end}")
+                fault = f"it begins at byte {begin}, the one before it ends at {end}"
+                raise ValueError
             flat = torch.empty(0, dtype=dtype)
             if stop > begin:  # frombuffer refuses to make nothing
                 flat = torch.frombuffer(data, dtype=dtype, count=math.prod(shape), offset=start + begin)
             tensors[name], end = flat.view(shape), stop
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is not a good safetensors file: {name[:100]}: {error!r:.300}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path} is damaged, or not safetensors: {name[:100]}: {fault}") from None
     return tensors
 
 
@@ -799,8 +824,8 @@ PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, sha
 
 def fetch(repo, revision, name, sha256=None):
     """The path of a file of a hub repository, downloaded if need be into the cache that transformers uses too."""
-    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
-    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser() / f"models--{repo.replace('/', '--')}"
+    hub = os.environ.get("HF_HUB_CACHE") or (os.environ.get("HF_HOME") or "~/.cache/huggingface") + "/hub"
+    cache = Path(os.path.expanduser(hub)) / f"models--{repo.replace('/', '--')}"
     ref = cache / "refs" / revision  # holds the commit that a name such as "main" stood for
     revision = ref.read_text().strip() if ref.is_file() else revision
     path = cache / "snapshots" / revision / name
@@ -810,6 +835,8 @@ def fetch(repo, revision, name, sha256=None):
             download(f"{endpoint}/{repo}/resolve/{revision}/{name}", path, sha256)
         except UserError as error:
             raise UserError(f"{error} (--model gpt2-tiny needs no network)") from None
+        except OSError as error:
+            raise UserError(f"can't save {name}: {reason(error)} (HF_HOME can name another folder)") from None
     return path
 
 
@@ -832,7 +859,7 @@ def read_config(path):
         if not isinstance(raw, dict):
             raise ValueError("it is not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} can't be read: {error}") from None
+        raise UserError(f"{path} can't be read: {reason(error)}") from None
     config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
     shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
     possible = all(type(n) is int and 0 < n < 10**7 for n in shape) and config.n_layer <= 1000
@@ -847,7 +874,7 @@ def read_config(path):
                 "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
     for key, allowed in expected.items():
         if raw.get(key, allowed[0]) not in allowed:
-            raise UserError(f"{path}: {key} is {raw[key]!r}; GPT-2 has {' or '.join(map(str, allowed))}")
+            raise UserError(f"{path}: {key} is {raw[key]!r:.100}; GPT-2 has {' or '.join(map(str, allowed))}")
     return config
 
 
@@ -894,7 +921,7 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
             texts = [find(file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
         tokenizer = Tokenizer(*texts)
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"the vocabulary of {name} can't be read: {error}") from None
+        raise UserError(f"the vocabulary of {name} (vocab.json, merges.txt) can't be read: {reason(error)}") from None
     if config.template == "chat":
         tokenizer.add_roles()
     if tokenizer.vocab_size > config.vocab_size:

@@ -608,13 +608,16 @@ def spoil_vocabulary(vocabulary, how):
         vocab = list(vocab)
     elif how == "vocab.json is cut":
         return vocabulary[0][:100], vocabulary[1]
+    elif how == "vocab.json is deep":
+        return "[" * 100_000, vocabulary[1]
     return json.dumps(vocab), "\n".join(merges)
 
 
 @pytest.mark.parametrize("how", [
     "two bytes share an id", "a byte is missing", "a byte has a string for an id", "a byte has a huge id", "a letter is no byte",
     "a merge has three parts", "a merge stands twice", "the end token is no number", "the end token is a merge's id",
-    "two special tokens share an id", "negative end token", "vocab.json is null", "vocab.json is a list", "vocab.json is cut"])
+    "two special tokens share an id", "negative end token", "vocab.json is null", "vocab.json is a list", "vocab.json is cut",
+    "vocab.json is deep"])
 def test_bad_vocabularies_are_refused(tmp_path, vocabulary, how):
     """A vocabulary that is not GPT-2's layout is one line, never a traceback or a panic inside tiktoken."""
     write_folder(tmp_path, vocabulary)
@@ -1450,19 +1453,19 @@ REFUSED = {  # name: (content, file name, what the one line must hold)
     "three names": ('[{"Al": "Hi", "Bo": "Ho", "Cy": "Hu"}]', "a.json", "record 1"),
     "a name of two lines": ('[{"A\\nl": "Hi", "Bo": "Ho", "Cy": "Hu"}]', "a.json", "record 1"),
     "two people, a number": ('[{"Al": "Hi", "Bo": 3}]', "a.json", "record 1"), "no output": ('[{"instruction": "a"}]', "a.json", "record 1"),
-    "output null": ('[{"instruction": "a", "output": null}]', "a.json", "record 1"), "output NaN": ('[{"instruction": "a", "output": NaN}]', "a.json", "record 1"),
+    "output null": ('[{"instruction": "a", "output": null}]', "a.json", "'output'"), "output NaN": ('[{"instruction": "a", "output": NaN}]', "a.json", "record 1"),
     "output list": ('[{"instruction": "a", "output": ["b"]}]', "a.json", "record 1"), "instruction null": ('[{"instruction": null, "output": "b"}]', "a.json", "record 1"),
-    "instruction number": ('[{"instruction": 5, "output": "b"}]', "a.json", "record 1"), "input number": ('[{"instruction": "a", "input": 5, "output": "b"}]', "a.json", "record 1"),
+    "instruction number": ('[{"instruction": 5, "output": "b"}]', "a.json", "'instruction'"), "input number": ('[{"instruction": "a", "input": 5, "output": "b"}]', "a.json", "'input'"),
     "repeated fields": ('[{"instruction": "a", "instruction": "b", "output": "c"}]', "a.json", "record 1"),
     "repeated fields 2": ('[{"instruction": "a", "input": "", "output": "c", "output": "d"}]', "a.json", "record 1"),
     "repeated in a turn": ('[{"messages": [{"role": "user", "role": "user", "content": "a"}]}]', "a.json", "record 1"),
-    "messages null": ('[{"messages": null}]', "a.json", "record 1"), "messages text": ('[{"messages": "hello"}]', "a.json", "record 1"),
+    "messages null": ('[{"messages": null}]', "a.json", "'messages'"), "messages text": ('[{"messages": "hello"}]', "a.json", "record 1"),
     "messages number": ('[{"messages": 5}]', "a.json", "record 1"), "messages of null": ('[{"messages": [null]}]', "a.json", "record 1"),
     "messages of texts": ('[{"messages": ["a", "b"]}]', "a.json", "record 1"), "messages of lists": ('[{"messages": [["user", "a"]]}]', "a.json", "record 1"),
     "no content": ('[{"messages": [{"role": "user"}]}]', "a.json", "'content'"), "no role": ('[{"messages": [{"content": "a"}]}]', "a.json", "'role'"),
     "role unknown": (turns(("user", "a"), ("tool", "b")), "a.json", "'tool'"), "role null": (turns((None, "a")), "a.json", "record 1"),
     "role a list": (turns((["user"], "a")), "a.json", "record 1"), "system too late": (turns(("user", "a"), ("system", "b")), "a.json", "record 1"),
-    "content in parts": (turns(("user", [{"type": "text", "text": "a"}])), "a.json", "record 1"), "content null": (turns(("user", "a"), ("assistant", None)), "a.json", "record 1"),
+    "content in parts": (turns(("user", [{"type": "text", "text": "a"}])), "a.json", "record 1"), "content null": (turns(("user", "a"), ("assistant", None)), "a.json", "'content'"),
     "ShareGPT without value": ('[{"conversations": [{"from": "human"}]}]', "a.json", "'value'"),
     "all prompt": (turns(("user", "a")), "a.json", "no record"), "no turns": ('[{"messages": []}]', "a.json", "no record"),
     "empty answer": ('[{"instruction": "a", "output": " "}]', "a.json", "no record"), "preference pair": (json.dumps(PAIRS), "a.json", "dpo.py"),
@@ -1482,6 +1485,7 @@ def test_malformed_files_are_refused(case, tmp_path):
         finetune.read_file(path)
     line = str(caught.value)
     assert str(path) in line and hint in line and len(line.splitlines()) == 1 and len(line) < 500
+    assert not re.search("NoneType|dict|attribute|subscript|iterable|operand|codec|recursion", line)  # Python's words
 
 
 def test_missing_file_and_directory(tmp_path):
@@ -1847,7 +1851,7 @@ def killed(base, tuned, tmp_path_factory):
     for name, records in (("a.json", ALPACA), ("p.json", PAIRS)):
         (folder / name).write_text(json.dumps(records))
     done = subprocess.run([sys.executable, "-c", KILLER + KILLS, REPO, base, tuned, "a.json", "p.json"], cwd=folder, capture_output=True,
-                          text=True, timeout=200)
+                          text=True, timeout=600)
     assert done.returncode == 0, done.stderr + (folder / "output.txt").read_text()[-3000:]
     return folder, json.loads((folder / "results.json").read_text())
 
@@ -1920,17 +1924,63 @@ def test_ctrl_c_after_the_step_was_looked_at(cli, base, data, tmp_path, monkeypa
             signal.raise_signal(signal.SIGINT)
         return original(row, steps)
     monkeypatch.setattr(finetune, "describe", describe)
-    assert cli(finetune, *train_flags(base, data["alpaca"], "run", 9), "--eval_every", 1000)[0] == 130
-    assert torch.load(tmp_path / "run/training_state.pt", weights_only=True)["step"] == log_steps(tmp_path / "run")[-1] == 7
+    code, out, _ = cli(finetune, *train_flags(base, data["alpaca"], "my run", 9), "--eval_every", 1000)
+    assert code == 130 and "python finetune.py --resume --out 'my run'\n" in out
+    assert torch.load(tmp_path / "my run/training_state.pt", weights_only=True)["step"] == log_steps(tmp_path / "my run")[-1] == 7
 
 
-def torchrun(name, *flags, cwd):
-    """A script as torchrun starts it, in two processes: its stdout."""
+def test_ctrl_c_while_torch_is_imported(tmp_path):
+    """Ctrl-C in the first seconds showed a traceback out of torch; the shell makes 130 of a death by SIGINT."""
+    (tmp_path / "tiktoken.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")  # gpt2.py imports it
+    for name in ("finetune", "dpo", "chat", "data/prepare"):
+        assert script(name, cwd=tmp_path, PYTHONPATH=str(tmp_path)) == (-signal.SIGINT, "", "")
+
+
+def test_out_of_memory(cli, base, data, tmp_path):
+    """What PyTorch says on the CPU is a RuntimeError: one line with what to do, not a traceback."""
+    for name in ("config.json", "vocab.json", "merges.txt"):
+        (tmp_path / name).write_bytes((base / name).read_bytes())
+    config = json.loads((base / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "n_embd": 9_000_000, "n_head": 1}))
+    code, _, err = cli(finetune, *train_flags(tmp_path, data["alpaca"]), "--from_scratch")
+    assert_one_line(code, err)
+    assert "out of memory" in err and "--batch_size" in err
+
+
+def test_an_error_that_is_none_of_the_known_stays_a_traceback():
+    """A fault of the code must not be dressed up as the user's."""
+    with pytest.raises(RuntimeError, match="shape"):
+        gpt2.run(lambda: (_ for _ in ()).throw(RuntimeError("shape mismatch")))
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "<&- >&- 2>&-"])
+def test_closed_streams(closed, tmp_path):
+    """A cron job or a service may start a script without stdin, stdout or stderr: Python has None in their places."""
+    command = f'exec "$0" "$1" --model no/such/folder {closed}'
+    done = subprocess.run(["sh", "-c", command, sys.executable, REPO / "chat.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
+    assert "2>" in closed or done.stderr.startswith("error: ")
+
+
+def test_control_characters_of_data_stay_off_the_terminal(cli, base, tmp_path):
+    """A record with escape sequences could color the terminal, or overwrite what stands there."""
+    evil = "red\x1b[31m\x1b]0;title\x07\x9bblue\r"
+    path = write(tmp_path, json.dumps([{"instruction": f"{evil} {i}", "output": f"{evil} {i}"} for i in range(6)]), "a.json")
+    code, out, err = cli(finetune, *train_flags(base, path, "run", 1))
+    assert code == 0 and "red[31m]0;titleblue" in out
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", out + err)
+    code, out, err = cli(finetune, *train_flags(base, "\x1b[31m.json"))
+    assert_one_line(code, err)
+    assert "\x1b" not in err
+
+
+def torchrun(name, *flags, cwd, code=0):
+    """A script as torchrun starts it, in two processes: its stdout and stderr."""
     done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}",
                            REPO / f"{name}.py", *map(str, flags)], cwd=cwd, capture_output=True, text=True, timeout=200,
                           env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
 
 
 def free_port():
@@ -1943,7 +1993,7 @@ def test_two_processes_are_one(cli, base, data, tmp_path):
     """torchrun with two processes takes the steps of one with twice the batch, for SFT and DPO; one of them writes and speaks."""
     flags = train_flags(base, data["alpaca"], "one", 2, "--split", "80/20")
     assert cli(finetune, *flags, "--batch_size", 8)[0] == 0
-    out = torchrun("finetune", *[("two" if flag == "one" else flag) for flag in flags], cwd=tmp_path)
+    out, _ = torchrun("finetune", *[("two" if flag == "one" else flag) for flag in flags], cwd=tmp_path)
     assert out.count("The model is in two") == 1
     assert log_steps(tmp_path / "one") == log_steps(tmp_path / "two")
     flags = ["--model", tmp_path / "one", "--data", data["pairs"], "--eval_prompts", 1, "--dtype", "float32", "--lr", 1e-2, "--epochs", 1]
@@ -1958,6 +2008,20 @@ def test_two_processes_are_one(cli, base, data, tmp_path):
         assert_same(one, two, 1e-4)
     one, two = ([[float(x or 0) for x in row[4:]] for row in list(csv.reader(open(tmp_path / run / "log.csv")))[1:]] for run in ("p1", "p2"))
     assert torch.allclose(torch.tensor(one), torch.tensor(two), atol=1e-4)
+
+
+def test_an_error_of_all_processes_is_said_once(tmp_path):
+    """Under torchrun every process printed the same line."""
+    assert torchrun("finetune", "--data", "no.json", cwd=tmp_path, code=1)[1].count("error: no.json") == 1
+
+
+def test_an_error_of_another_process_is_seen(cli, monkeypatch, tmp_path):
+    """A fault that only the second process has is not kept quiet, only held back until torchrun had time to end it."""
+    waited = []
+    monkeypatch.setattr(gpt2, "RANK", 1)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    assert_one_line(*cli(finetune, "--data", "no.json")[::2])
+    assert waited
 
 
 def test_a_full_disk_is_one_line(cli, base, data, tmp_path, monkeypatch):
@@ -1989,15 +2053,17 @@ def test_the_current_folder_is_not_moved_aside(cli, base, data, tmp_path):
     assert_one_line(*cli(finetune, *train_flags(base, data["alpaca"], ".", 1))[::2])
 
 
-def test_atomic_write_through_links(tmp_path):
-    """/save on a link writes the file it points to; a device or a folder is refused, not replaced."""
+def test_atomic_write_through_links(tmp_path, monkeypatch):
+    """/save on a link writes the file it points to; a device, a folder or a read-only file is refused, not replaced."""
     (tmp_path / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
     with gpt2.atomic_write(tmp_path / "link.json") as f:
         f.write("new")
     assert (tmp_path / "link.json").is_symlink() and (tmp_path / "real.json").read_text() == "new"
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
+    (tmp_path / "kept.json").touch(0o444)
+    monkeypatch.setattr(os, "access", lambda path, _: bool(os.stat(path).st_mode & 0o200))  # root may write any file
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "kept.json"):
         with pytest.raises(gpt2.UserError, match="not a file"):
             with gpt2.atomic_write(path):
                 pass
@@ -2157,12 +2223,12 @@ def test_template_choice(data_name, model_name, flag, template, cli, data, reque
     assert gpt2.load(tmp_path / "run")[0].config.template == template
 
 
-BAD_FLAGS = [["--epochs", "0"], ["--epochs", "nan"], ["--lr", "-1"], ["--lr", "inf"], ["--lr", "1e999"], ["--batch_size", "0"], ["--batch_size", "2.5"],
+BAD_FLAGS = [["--epochs", "0"], ["--epochs", "nan"], ["--epochs", "1e308"], ["--lr", "-1"], ["--lr", "inf"], ["--lr", "1e999"], ["--batch_size", "0"], ["--batch_size", "2.5"],
              ["--grad_accum", "-3"], ["--max_len", "0"], ["--lora", "0"], ["--dropout", "1"], ["--dropout", "nan"], ["--dropout", "-0.1"],
              ["--weight_decay", "-1"], ["--weight_decay", "nan"], ["--weight_decay", "inf"], ["--clip", "0"], ["--clip", "nan"], ["--eval_every", "0"],
              ["--split", "80"], ["--split", "80/20/0"], ["--split", "nan/1"], ["--split", "a/b"], ["--split", "1/2/3/4"], ["--split", "-80/20"],
              ["--device", "quantum"], ["--device", "cuda:99"], ["--device", ""], ["--dtype", "int8"], ["--seed", "x"], ["--seed", "9" * 30],
-             ["--model", "no/such/folder"], ["--model", ""], ["--data", "no.json"], ["--eval_prompts", "-1"], ["--nonsense"]]
+             ["--model", "no/such/folder"], ["--model", ""], ["--model", "~nouser/x"], ["--data", "~nouser/x.json"], ["--data", "no.json"], ["--out", "pairs.json"], ["--out", "pairs.json/run"], ["--eval_prompts", "-1"], ["--nonsense"]]
 
 
 @pytest.mark.parametrize("flag", BAD_FLAGS, ids=" ".join)
@@ -2678,7 +2744,8 @@ def test_turns_equal_a_fresh_conversation(tuned):
 
 
 def test_300_turns(tuned, speak):
-    """Past the context the oldest messages are left out, and said so; the prompt always leaves room for a reply."""
+    """Past the context the oldest messages are left out, and said so; the prompt always leaves room for a reply.
+    10,000 turns take most of an hour: yes "How are you?" | head -10000 | python chat.py --max_new_tokens 2"""
     talk = conversation(tuned)
     speak(talk.tokenizer, *["It is red"] * 300)
     dropped = []

@@ -6,6 +6,9 @@
 In reading order: converters, which turn one record of a source into what is kept and why the rest is not; readers,
 which yield the JSON text of one record at a time, so that memory stays small; the table of sources; main.
 """
+import signal
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
 import argparse
 import collections
 import contextlib
