@@ -2640,7 +2640,7 @@ def test_dpo_lora_leaves_the_reference(cli, tuned, data, tmp_path):
 
 def chat_args(**changes):
     return argparse.Namespace(**{**dict(device="cpu", dtype=torch.float32, temperature=0.0, top_k=0, top_p=1.0, max_new_tokens=20, seed=None,
-                                        system=None, ab=False, preferences="p.jsonl", stats=False), **changes})
+                                        system=None, ab=False, preferences="p.jsonl", stats=False, cuda_graph=False), **changes})
 
 
 @pytest.fixture
