@@ -140,44 +140,31 @@ class Conv1D(nn.Module):
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
 
 
-class LayerCache:
-    """The keys and values one attention layer has computed; room for `room` tokens is taken once."""
-
-    def __init__(self, room):
-        self.room, self.length = room, 0
-        self.k = self.v = None
-        self.at = None  # where a single token goes, a tensor (1,): see `record`
-
-    def append(self, k, v):
-        """Takes k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D)."""
-        if self.k is None:
-            B, H, _, D = k.shape
-            new = k.new_empty if self.at is None else k.new_zeros  # what a mask hides must not be nan
-            self.k, self.v = new(B, H, self.room, D), new(B, H, self.room, D)
-        if self.at is not None and k.size(2) == 1:
-            return self.k.index_copy_(2, self.at, k), self.v.index_copy_(2, self.at, v)
-        start, self.length = self.length, self.length + k.size(2)
-        self.k[:, :, start:self.length], self.v[:, :, start:self.length] = k, v
-        return self.k[:, :, :self.length], self.v[:, :, :self.length]
-
-
 class KVCache:
-    """What the layers have computed for `ids`, so that only new tokens cost anything."""
+    """The keys and values that the layers have computed for `ids`, so that only new tokens cost anything."""
 
     def __init__(self, config, room=None):
-        self.layers = [LayerCache(room or config.n_positions) for _ in range(config.n_layer)]
-        self.ids = []
-        self.step = None  # the pass of a single token, recorded: see `record`
+        self.room, self.length, self.ids = room or config.n_positions, 0, []
+        self.kept = {}  # an attention layer's k and v, (B, H, room, D) each, taken once
+        self.at = self.step = None  # where a single token goes, a tensor (1,), and its recorded pass: see `record`
 
-    @property
-    def length(self):
-        return self.layers[-1].length  # the last layer's: a forward pass that was interrupted does not count
+    def append(self, layer, k, v):
+        """Takes a layer's k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D). The
+        length is counted on when the last layer is done: a forward pass that was interrupted does not count."""
+        B, H, T, D = k.shape
+        if layer not in self.kept:
+            new = k.new_empty if self.at is None else k.new_zeros  # what a mask hides must not be nan
+            self.kept[layer] = new(B, H, self.room, D), new(B, H, self.room, D)
+        all_k, all_v = self.kept[layer]
+        if self.at is not None and T == 1:
+            return all_k.index_copy_(2, self.at, k), all_v.index_copy_(2, self.at, v)
+        end = self.length + T
+        all_k[:, :, self.length:end], all_v[:, :, self.length:end] = k, v
+        return all_k[:, :, :end], all_v[:, :, :end]
 
     def truncate(self, length):
         """Forgets all but the first `length` tokens."""
-        for layer in self.layers:
-            layer.length = length
-        self.ids = self.ids[:length]
+        self.length, self.ids = length, self.ids[:length]
 
     def reuse(self, ids):
         """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
@@ -186,12 +173,12 @@ class KVCache:
         while same < min(self.length, len(self.ids), len(ids) - 1) and self.ids[same] == ids[same]:
             same += 1
         self.truncate(same)
-        return self.length
+        return same
 
     def keep(self, rows):
         """Keeps only these rows of the batch."""
-        for layer in self.layers:
-            layer.k, layer.v = layer.k[rows], layer.v[rows]
+        for layer, (k, v) in self.kept.items():
+            self.kept[layer] = k[rows], v[rows]
 
 
 class Attention(nn.Module):
@@ -206,7 +193,7 @@ class Attention(nn.Module):
         B, T, C = x.shape
         q, k, v = self.c_attn(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
         if cache is not None:
-            k, v = cache.append(k, v)  # (B, H, S, D), S = past + T
+            k, v = cache.append(self, k, v)  # (B, H, S, D), S = past + T
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and T > 1,
                                            dropout_p=self.drop.p if self.training else 0.0)  # (B, H, T, D)
         return self.c_proj(y.transpose(1, 2).reshape(B, T, C))  # (B, T, C)
@@ -266,8 +253,10 @@ class GPT(nn.Module):
         if mask is None and past and T > 1:
             mask = torch.ones(T, past + T, dtype=torch.bool, device=ids.device).tril(past)  # (T, S)
         x = self.drop(self.wte(ids) + self.wpe(positions))  # (B, T, C)
-        for block, layer_cache in zip(self.h, cache.layers if cache else [None] * len(self.h)):
-            x = block(x, mask, layer_cache)
+        for block in self.h:
+            x = block(x, mask, cache)
+        if cache is not None:
+            cache.length = past + T
         return self.ln_f(x)
 
     def head(self, x):
@@ -444,9 +433,8 @@ def record(model, cache):
     On the CPU the same pass is made without a graph."""
     device = model.wte.weight.device
     id, at = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
-    places = torch.arange(cache.layers[0].room, device=device)  # (S,)
-    for layer in cache.layers:
-        layer.at = at
+    places = torch.arange(cache.room, device=device)  # (S,)
+    cache.at = at
 
     def logits():
         return model.head(GPT.hidden(model, id[None], at, (places <= at)[None], cache)[:, -1])  # (1, V)
@@ -462,16 +450,17 @@ def record(model, cache):
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             recorded = logits()
+        cache.length = 0
         def replay():
             graph.replay()
             return recorded
 
     def step(next_id):
+        length = cache.length
         id.fill_(next_id)
-        at.fill_(cache.length)
+        at.fill_(length)
         out = replay()
-        for layer in cache.layers:
-            layer.length += 1
+        cache.length = length + 1
         return out
     cache.step = step
 
