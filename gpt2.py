@@ -120,11 +120,6 @@ class Config:
     base: str = None  # what dpo.py compares with: the model before fine-tuning, or before DPO
 
 
-def single(x):
-    """Is x (..., C) a single token?"""
-    return x.numel() == x.size(-1)
-
-
 class Conv1D(nn.Module):
     """A linear layer whose weight is stored [in, out], as GPT-2's checkpoints have it."""
 
@@ -135,7 +130,7 @@ class Conv1D(nn.Module):
         self.fast = None  # a 16-bit copy of the weight, (out, in): see `quicken`
 
     def forward(self, x):
-        if self.fast is not None and single(x):
+        if self.fast is not None and x.numel() == x.size(-1):  # a single token
             return F.linear(x.half(), self.fast).to(x.dtype) + self.bias
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
 
@@ -261,7 +256,7 @@ class GPT(nn.Module):
 
     def head(self, x):
         """Logits (..., V) of hidden states (..., C). The output layer is the input embedding again ("tied")."""
-        if self.fast is not None and single(x):
+        if self.fast is not None and x.numel() == x.size(-1):  # a single token
             return F.linear(x.half(), self.fast).to(x.dtype)
         return F.linear(x, self.wte.weight)
 
