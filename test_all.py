@@ -429,10 +429,10 @@ def test_quicken(monkeypatch):
     model, tokenizer = gpt2.load("gpt2-tiny")
     prompts = [tokenizer.encode(text) for text in ("Once there was a little cat called", "A: Hi! How are you?\nB:", "What color is")]
     before = [list(gpt2.generate(model, ids, 50, temperature=0)) for ids in prompts]
-    monkeypatch.setattr(gpt2.time, "perf_counter", lambda: 0.0)  # it seems to be no faster
+    monkeypatch.setattr(gpt2.timeit, "repeat", lambda *_, **__: [1.0, 1.0])  # it seems to be no faster
     assert not gpt2.quicken(model) and model.fast is None and model.h[0].mlp.c_fc.fast is None
-    times = iter([0, 1, 0, 10, 0, 1, 0, 1])  # one look before, one after, each after a first one that does not count
-    monkeypatch.setattr(gpt2.time, "perf_counter", lambda: next(times))
+    times = iter([[20.0, 10.0], [2.0, 1.0]])  # before, and after
+    monkeypatch.setattr(gpt2.timeit, "repeat", lambda *_, **__: next(times))
     assert gpt2.quicken(model)
     assert before == [list(gpt2.generate(model, ids, 50, temperature=0)) for ids in prompts]
     ids = torch.tensor([prompts[0]])
