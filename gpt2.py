@@ -787,17 +787,13 @@ def complete(url, partial, sha256, path):
 
 TINY = Path(__file__).resolve().parent / "data" / "tiny"
 PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, shape)
-    "gpt2": (
-        "openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+    "gpt2": ("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e",
         "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707", dict(n_layer=12, n_head=12, n_embd=768)),
-    "gpt2-medium": (
-        "openai-community/gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
+    "gpt2-medium": ("openai-community/gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
         "fc5a354a19255ad494f3d71549390baca1ccf61d1d822b9408971705c687c9cd", dict(n_layer=24, n_head=16, n_embd=1024)),
-    "gpt2-large": (
-        "openai-community/gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519",
+    "gpt2-large": ("openai-community/gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519",
         "5f47f3e12f91cd33b662ce7e433b6150ad5512b5884a2cee961b50e9c3bbebce", dict(n_layer=36, n_head=20, n_embd=1280)),
-    "gpt2-xl": (
-        "openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2",
+    "gpt2-xl": ("openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2",
         "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a", dict(n_layer=48, n_head=25, n_embd=1600)),
 }
 
@@ -847,14 +843,13 @@ def read_config(path):
         raise UserError(f"{path}: {str(config)[:500]} is not a possible shape")
     if type(eps := config.layer_norm_epsilon) not in (int, float) or not 0 <= eps < 1:
         raise UserError(f"{path}: layer_norm_epsilon is {str(eps)[:100]!r}, not a number from 0 to 1")
-    if config.template not in (None, *CHAT_TEMPLATES):
-        raise UserError(f"{path}: template is {str(config.template)[:100]!r}; known are {' and '.join(CHAT_TEMPLATES)}")
     expected = {"model_type": ("gpt2",), "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
                 "n_inner": (None, 4 * config.n_embd), "scale_attn_weights": (True,),
-                "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
+                "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,),
+                "template": (None, *CHAT_TEMPLATES)}
     for key, allowed in expected.items():
         if raw.get(key, allowed[0]) not in allowed:
-            raise UserError(f"{path}: {key} is {raw[key]!r:.100}; GPT-2 has {' or '.join(map(str, allowed))}")
+            raise UserError(f"{path}: {key} is {raw[key]!r:.100}; it can be {' or '.join(map(str, allowed))} here")
     return config
 
 
@@ -909,8 +904,7 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     config.eos_token_id = tokenizer.eot
 
     with torch.device("meta"):  # no memory before the file is seen to fit
-        model = GPT(config)
-    model = model.to(dtype)
+        model = GPT(config).to(dtype)
     if weights:
         path = find("model.safetensors")
         if not path.is_file():
