@@ -20,7 +20,7 @@ from shlex import quote
 import finetune
 import gpt2
 from finetune import as_text, autocast, between, encode_prompt, tidy
-from gpt2 import RANK, UserError, printable, reason, status
+from gpt2 import RANK, UserError, printable, status
 import torch
 import torch.nn.functional as F
 
@@ -43,7 +43,10 @@ def as_turns(value, field):
 
 
 def pair_of(record):
-    """(prompt turns, chosen text, rejected text) of a record in any of the forms that are around."""
+    """(prompt messages, chosen text, rejected text) of a record in any of the forms that are around; None where the
+    texts are equal or empty, or the prompt does not end with the user."""
+    if not isinstance(record, dict):
+        raise ValueError(f"a pair is an object with no field twice, not {json.dumps(record)[:60]}")
     chosen, rejected, prompt = record["chosen"], record["rejected"], record.get("prompt")
     if "instruction" in record:
         prompt = finetune.from_alpaca({**record, "response": ""})[:1]
@@ -65,35 +68,17 @@ def pair_of(record):
     if not chosen or not rejected:
         raise ValueError("chosen or rejected is empty")
     if not prompt and (chosen[:-1] != rejected[:-1] or "user" in (chosen[-1][0], rejected[-1][0])):
-        return [], "", ""  # no two answers to the same prompt
-    return prompt or chosen[:-1], chosen[-1][1], rejected[-1][1]
+        return None  # no two answers to the same prompt
+    prompt = prompt or chosen[:-1]
+    chosen, rejected = (turns[-1][1].strip().encode("utf-8", "replace").decode() for turns in (chosen, rejected))
+    *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
+    asked = messages and messages[-1]["role"] == "user" and answer["content"] == chosen
+    return (messages, chosen, rejected) if asked and rejected and chosen != rejected else None
 
 
 def read_pairs(path):
-    """The pairs of a file: (prompt messages, chosen text, rejected text). Pairs with equal or empty texts, or with a
-    prompt that does not end with the user, are left out, and counted on the screen."""
-    pairs, left_out = [], 0
-    for where, record in finetune.read_records(path):
-        try:
-            if not isinstance(record, dict):
-                raise ValueError(f"a pair is an object with no field twice, not {json.dumps(record)[:60]}")
-            prompt, chosen, rejected = pair_of(record)
-            chosen, rejected = chosen.strip(), rejected.strip()
-            *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
-            asked = messages and messages[-1]["role"] == "user" and answer["content"] == chosen
-            if asked and rejected and chosen != rejected:
-                pairs.append((messages, chosen, rejected))
-            else:
-                left_out += 1
-        except KeyError as error:
-            raise UserError(f"{where}: field {error} is missing") from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: {reason(error)}") from None
-    if left_out:
-        print(f"{path}: {left_out} pairs with equal or empty texts, or without a last word of the user, are left out")
-    if not pairs:
-        raise UserError(f"{path} holds no pair to learn from")
-    return pairs
+    """The pairs of a file: (prompt messages, chosen text, rejected text)."""
+    return finetune.read_records(path, pair_of, "pairs with equal or empty texts, or without a last word of the user,")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -173,54 +173,57 @@ def keep_repeated(pairs):
     return dict(pairs) if len({key for key, _ in pairs}) == len(pairs) else tuple(pairs)
 
 
-def read_records(path):
-    """Yields (where, record) from a .json list, or from .jsonl with one record a line; either may end in .gz."""
-    path = Path(path)
-    def loads(text, where):
-        try:
-            return json.loads(text, object_pairs_hook=keep_repeated)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where} is not JSON: {reason(error)}") from None
+def read_records(path, read, useless):
+    """What `read` makes of each record of a .json list, or of .jsonl with one record a line; either may end in .gz.
+    Records of which it makes None are left out, and counted on the screen as `useless`."""
+    path, found = Path(path), []
+    where = path  # for errors
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig") as f:
             if ".jsonl" in path.suffixes:
                 for i, line in enumerate(f, 1):
+                    where = f"{path} line {i}"
                     if line.strip():
-                        yield f"{path} line {i}", loads(line, f"{path} line {i}")
+                        found.append(read(json.loads(line, object_pairs_hook=keep_repeated)))
             else:
-                records = loads(f.read(), path)
+                records = json.load(f, object_pairs_hook=keep_repeated)
                 if not isinstance(records, list):
-                    raise UserError(f"{path}: not a list of records; one record a line is for a file named .jsonl")
-                yield from ((f"{path} record {i}", record) for i, record in enumerate(records, 1))
+                    raise ValueError("not a list of records; one record a line is for a file named .jsonl")
+                for i, record in enumerate(records, 1):
+                    where = f"{path} record {i}"
+                    found.append(read(record))
     except (OSError, EOFError, UnicodeDecodeError, gzip.zlib.error) as error:
         raise UserError(f"{path} can't be read: {reason(error)}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where} is not JSON: {error}") from None
+    except KeyError as error:
+        raise UserError(f"{where}: field {error} is missing") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {reason(error)}") from None
+    kept = [item for item in found if item is not None]
+    if len(kept) < len(found):
+        print(f"{path}: {len(found) - len(kept)} {useless} are left out")
+    if not kept:
+        raise UserError(f"{path} holds no record to learn from")
+    return kept
+
+
+def conversation_of(record):
+    """(name of the format, messages) of a record; None where `tidy` leaves nothing of it."""
+    if not isinstance(record, (dict, tuple)):
+        raise ValueError(f"a record has {', '.join(FORMATS)} or two names, this is {json.dumps(record)[:60]}")
+    key = next((key for key in FORMATS if isinstance(record, dict) and key in record), None)
+    if key is None and "chosen" in record:
+        raise ValueError("a preference pair is for dpo.py")
+    name, reader = FORMATS[key] if key else ("two people by name", from_two_people)
+    messages = tidy(reader(record))
+    return (name, messages) if messages else None
 
 
 def read_file(path):
-    """(name of the format, list of conversations) of a file; UserError names the first record that is not right."""
-    formats, conversations, empty = collections.Counter(), [], 0
-    for where, record in read_records(path):
-        try:
-            if not isinstance(record, (dict, tuple)):
-                raise ValueError(f"a record has {', '.join(FORMATS)} or two names, this is {json.dumps(record)[:60]}")
-            key = next((key for key in FORMATS if isinstance(record, dict) and key in record), None)
-            if key is None and "chosen" in record:
-                raise ValueError("a preference pair is for dpo.py")
-            name, reader = FORMATS[key] if key else ("two people by name", from_two_people)
-            if messages := tidy(reader(record)):
-                conversations.append(messages)
-                formats[name] += 1
-            else:
-                empty += 1
-        except KeyError as error:
-            raise UserError(f"{where}: field {error} is missing") from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: {reason(error)}") from None
-    if empty:
-        print(f"{path}: {empty} records without an answer, or with an empty message, are left out")
-    if not conversations:
-        raise UserError(f"{path} holds no record to learn from")
-    return " and ".join(formats), conversations
+    """(names of the formats, list of conversations) of a file."""
+    found = read_records(path, conversation_of, "records without an answer, or with an empty message,")
+    return " and ".join(dict.fromkeys(name for name, _ in found)), [messages for _, messages in found]
 
 
 def read_conversations(path):

@@ -2557,7 +2557,7 @@ def test_real_pairs(name, least):
     assert len(pairs) >= least
     assert all(c != r and c and r and messages[-1]["role"] == "user" for messages, c, r in pairs)
     if name.startswith("hh"):
-        texts = {(c.strip()[-30:], r.strip()[-30:]) for c, r in ((record["chosen"], record["rejected"]) for _, record in finetune.read_records(REAL / name))}
+        texts = {(c.strip()[-30:], r.strip()[-30:]) for c, r in ((record["chosen"], record["rejected"]) for record in finetune.read_records(REAL / name, dict, ""))}
         assert all((c[-30:], r[-30:]) in texts for _, c, r in pairs if len(c) > 30 and len(r) > 30)
         with gzip.open(REAL / name, "rt") as f:  # the prompt of each pair stands in both transcripts
             sides = [tuple(json.loads(line).values()) for line in f]
@@ -3359,7 +3359,7 @@ def test_prepared_pairs_are_read_as_written(prepare, tmp_path):
     assert dpo.read_pairs(tmp_path / "pairs.json") == [(quoting["prompt"], quoting["chosen"], quoting["rejected"])]
     with gpt2.atomic_write(tmp_path / "pairs.json") as f:
         json.dump([{"prompt": [user("A"), bot("B")], "chosen": "C", "rejected": "D"}], f)
-    with pytest.raises(gpt2.UserError, match="no pair to learn from"):
+    with pytest.raises(gpt2.UserError, match="no record to learn from"):
         dpo.read_pairs(tmp_path / "pairs.json")
 
 
