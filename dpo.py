@@ -254,7 +254,7 @@ def main():
     sums = [p.double().sum().item() for p in model.parameters()]
     key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # of what the reference's numbers belong to
     if args.resume:
-        kept_key, references = finetune.read_tensors(out / "reference.pt")
+        kept_key, references = finetune.read_tensors(out / "reference.pt", "key", "references")
         if kept_key != key:
             raise UserError(f"the pairs or {args.model} are not what the run in {out} was started with")
     else:
@@ -266,7 +266,7 @@ def main():
             print(printable(f"The answers of {base} are not shown: {error}"))
         args.before[args.model] = answers_to(prompts, model, tokenizer, template)
         references = [reference_logps(model, part, args.batch_size, args.compute) for part in encoded]
-        finetune.write_tensors((key, references), out / "reference.pt")
+        finetune.write_tensors(out / "reference.pt", key=key, references=references)
     train_set, val_set, test_set = ([(*pair, *row) for pair, row in zip(part, numbers.tolist())]
                                     for part, numbers in zip(encoded, references))
     model.config.base = args.model

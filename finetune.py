@@ -403,30 +403,23 @@ def describe(row, steps):
     return "\n    ".join(lines)
 
 
-def read_tensors(path):
-    """What write_tensors wrote; nothing is unpickled but tensors and plain values."""
+def read_tensors(path, *names):
+    """What write_tensors wrote under these names; nothing is unpickled but tensors and plain values."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        return [values[name] for name in names]
     except Exception as error:  # a damaged file fails in many ways
         found = reason(error) if isinstance(error, OSError) else "it is damaged"
         raise UserError(f"nothing to resume, {path} can't be read ({found}): leave out --resume") from None
 
 
-def write_tensors(value, path):
-    """Tensors and plain values, in PyTorch's format."""
+def write_tensors(path, **values):
+    """Tensors and plain values by name, in PyTorch's format."""
     try:
         with gpt2.atomic_write(path, "wb") as f:
-            torch.save(value, f)
+            torch.save(values, f)
     except RuntimeError as error:  # torch's complaint about a full disk hides the system's
         raise error.__context__ if isinstance(error.__context__, OSError) else error
-
-
-def read_state(out):
-    """The training state in a run folder."""
-    state = read_tensors(Path(out) / "training_state.pt")
-    if not isinstance(state, dict) or "fingerprint" not in state:
-        raise UserError(f"nothing to resume, {out}/training_state.pt is something else: leave out --resume")
-    return state
 
 
 def start_wandb(args):
@@ -498,21 +491,21 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
         return found
 
     def save_state():
-        state = dict(step=step, tokens=tokens, seconds=seconds, best=best, rows=rows, args=vars(args),
-                     fingerprint=fingerprint, params={name: p.detach() for name, p in params.items()},
-                     optimizer=optimizer.state_dict(), rng=torch.get_rng_state())
-        write_tensors(state, out / "training_state.pt")
+        write_tensors(out / "training_state.pt", step=step, tokens=tokens, seconds=seconds, best=best, rows=rows,
+                      args=vars(args), fingerprint=fingerprint, optimizer=optimizer.state_dict(),
+                      params={name: p.detach() for name, p in params.items()}, rng=torch.get_rng_state())
 
     if args.resume:
-        state = read_state(out)
-        if state["fingerprint"] != fingerprint:
+        kept, step, tokens, seconds, best, rows, values, moments, rng = read_tensors(
+            out / "training_state.pt", "fingerprint", "step", "tokens", "seconds", "best", "rows", "params",
+            "optimizer", "rng")
+        if kept != fingerprint:
             raise UserError(f"the data, model or number of processes is not what the run in {out} was started with")
-        step, tokens, seconds, best, rows = (state[key] for key in ("step", "tokens", "seconds", "best", "rows"))
         with torch.no_grad():
             for name, p in params.items():
-                p.copy_(state["params"][name])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
+                p.copy_(values[name])
+        optimizer.load_state_dict(moments)
+        torch.set_rng_state(rng)
     else:
         step, tokens, seconds, rows = 0, 0, 0.0, [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **evaluated())]
         best = rows[0]["val_loss"]
@@ -796,7 +789,7 @@ def check_device(name):
 def start_run(args):
     """Checks and completes the settings; with --resume they are those of the run."""
     if args.resume:
-        saved = read_state(args.out)["args"]
+        [saved] = read_tensors(Path(args.out) / "training_state.pt", "args")
         if saved["device"] != args.device:
             del saved["compute"]
         vars(args).update(saved | {"out": args.out, "resume": True, "device": args.device})

@@ -629,7 +629,7 @@ def read_safetensors(path):
     with open(path, "rb") as f:
         size = os.fstat(f.fileno()).st_size
         start = 8 + int.from_bytes(f.read(8), "little")  # of the data
-        if size < 8 or start > size:
+        if start > size:
             raise UserError(f"{path}: its {size:,} bytes end before its header does (cut short, or not safetensors)")
         header = f.read(start - 8)
         data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY)
