@@ -484,12 +484,6 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     eval_every = args.eval_every or math.ceil(steps / 10)
     fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size]
 
-    def evaluated():
-        model.eval()
-        found = evaluate(model)
-        model.train()
-        return found
-
     def save_state():
         write_tensors(out / "training_state.pt", step=step, tokens=tokens, seconds=seconds, best=best, rows=rows,
                       args=vars(args), fingerprint=fingerprint, optimizer=optimizer.state_dict(),
@@ -507,7 +501,8 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
         optimizer.load_state_dict(moments)
         torch.set_rng_state(rng)
     else:
-        step, tokens, seconds, rows = 0, 0, 0.0, [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **evaluated())]
+        step, tokens, seconds = 0, 0, 0.0
+        rows = [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **evaluate(model.eval()))]
         best = rows[0]["val_loss"]
         save_best()  # the model as it is: from now on the run folder can always be loaded
         print(describe(rows[0], steps), flush=True)
@@ -548,7 +543,8 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
             seconds += time.perf_counter() - start
             row = dict(step=step, epoch=step / per_epoch, tokens=tokens, seconds=seconds, loss=loss, lr=lr, **sums)
             if step % eval_every == 0 or step == steps:
-                row.update(evaluated())
+                row.update(evaluate(model.eval()))
+                model.train()
                 status()
                 print(describe(row, steps), flush=True)
                 if row["val_loss"] < best:
