@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import gpt2
-from finetune import add_device, between, check_device, encode_prompt, new_parser, newest_run, write_json
+from finetune import add_device, between, device_of, encode_prompt, new_parser, newest_run, write_json
 from gpt2 import UserError, printable, reason
 import torch
 
@@ -79,7 +79,8 @@ class Conversation:
                             seed=None if self.seed is None else self.seed + self.replies, **settings)
         self.replies += 1
         try:
-            for piece in stream_text(timed(ids), self.tokenizer, HEADING if self.template == "alpaca" else "\0"):
+            stop = HEADING if self.template == "alpaca" else "\0"  # which never comes
+            for piece in stream_text(timed(ids), self.tokenizer, stop):
                 said += piece
                 yield piece
         finally:  # also when the reader stops listening
@@ -136,7 +137,10 @@ def pick(conversation, path):
         conversation.messages = list(prompt)
         show(conversation, f"{number}> ")
         replies.append(conversation.messages[-1]["content"].strip() if len(conversation.messages) > len(prompt) else "")
-    choice = ""
+    second, conversation.messages, choice = conversation.messages, list(prompt), ""  # no reply until one is picked
+    if replies[0] == replies[1]:
+        print("[the same twice: nothing to pick]")
+        choice = "1"
     while choice not in ("1", "2", "b", "s"):
         choice = input("[which is better? 1, 2, b: both bad, s: save nothing and go on] ").strip().lower()[:1]
     if choice in "12":
@@ -145,8 +149,9 @@ def pick(conversation, path):
         if all(replies) and chosen != rejected:
             append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
             print(f"[saved in {path}]")
-    elif choice == "b":
-        conversation.messages = prompt
+    elif choice == "s":
+        conversation.messages = second
+    else:
         conversation.undo()
         print("[both forgotten, and your message with them]")
 
@@ -180,8 +185,8 @@ def command(line, conversations, args):
         print(f"[{values}; change one: /set temperature 0.8]")
     elif name == "/save" and rest:
         path = Path(line.split(maxsplit=1)[1]).expanduser()
-        if ".jsonl" in path.suffixes:
-            return print("[a .json file, please: a conversation is more than one line]")
+        if path.suffix != ".json":
+            return print("[a file whose name ends in .json, please: finetune.py tells by it what is inside]")
         write_json([{"messages": conversation.messages} for conversation in conversations], path)
         print(f"[saved in {path}]")
     elif name == "/ab":
@@ -197,6 +202,7 @@ def answer(text, conversations, args):
     """Has every conversation answer a message of the user."""
     for conversation in conversations:
         conversation.say(text)
+    for conversation in conversations:
         if args.ab:
             pick(conversation, args.preferences)
         else:
@@ -226,11 +232,12 @@ def main():
     add("--seed", metavar="N", type=between(0, 2 ** 60), help="for the same replies every time")
     add_device(add)
     add("--dtype", choices=("float32", "bfloat16", "float16"), help="of the weights "
-        "(default: bfloat16 on a GPU, else float32)")
+        "(default: float16 on a GPU, else float32)")
     add("--cuda_graph", action="store_true", help="on a GPU: replay each token's pass from a CUDA graph (not measured)")
     args = parser.parse_args()
-    args.dtype = getattr(torch, args.dtype or ("bfloat16" if args.device.startswith("cuda") else "float32"))
-    check_device(args.device)
+    args.device = device_of(args.device)
+    # float16, not bfloat16: GPT-2's logits are far from zero, where bfloat16 has steps of a quarter
+    args.dtype = getattr(torch, args.dtype or ("float16" if args.device.startswith("cuda") else "float32"))
     if args.cuda_graph and not args.device.startswith("cuda"):
         raise UserError(f"--cuda_graph needs --device cuda, not {args.device}")
     args.model = newest_run() if args.model is None else args.model

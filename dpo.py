@@ -87,7 +87,8 @@ def read_pairs(path):
 
 def encode_pair(pair, tokenizer, template, max_len):
     """(prompt ids, chosen ids, rejected ids), the answers with their <|endoftext|>. Too long: the prompt gives way
-    first, oldest turns, then its head; an answer keeps its end and at least leaves the last 16 ids of the prompt."""
+    first, oldest turns, then its beginning; an answer keeps its end, and leaves at least the last 16 ids of the prompt
+    room."""
     messages, *answers = pair
     chosen, rejected = ((tokenizer.encode(text) + [tokenizer.eot])[-max(1, max_len - 16):] for text in answers)
     prompt, _ = encode_prompt(messages, tokenizer, template, max_len + 1 - max(len(chosen), len(rejected)))
@@ -140,11 +141,11 @@ def pair_logps(model, ids, positions, part, where, target, answer):
 def reference_logps(model, pairs, batch_size, compute):
     """The two log-probabilities of every pair (prompt, chosen, rejected) under the model: (N, 2), float32."""
     numbers, device = torch.zeros(len(pairs), 2), model.wte.weight.device
-    for i, chosen in enumerate(gpt2.by_length([sum(map(len, pair)) for pair in pairs], batch_size)):
-        *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in chosen])
+    for i, indices in enumerate(gpt2.by_length([sum(map(len, pair)) for pair in pairs], batch_size)):
+        *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in indices])
         with autocast(device.type, compute):
             chosen_logps, rejected_logps, _ = pair_logps(model, *(t.to(device) for t in batch))
-        numbers[chosen] = torch.stack([chosen_logps, rejected_logps], dim=1).cpu()
+        numbers[indices] = torch.stack([chosen_logps, rejected_logps], dim=1).cpu()
         status(f"log-probabilities under the reference: {i * batch_size:,} of {len(pairs):,} pairs")
     status()
     return numbers
@@ -158,7 +159,8 @@ def dpo_loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
              beta=0.1, label_smoothing=0.0, loss_type="sigmoid"):
     """Losses, chosen rewards and rejected rewards, each (B,), of log-probabilities (B,) in nats.
 
-    The reward of an answer y is beta (log pi(y|x) - log pi_ref(y|x)), the rewards are detached.
+    The reward of an answer y to x is beta (log pi(y|x) - log pi_ref(y|x)), pi its probability under the model, pi_ref
+    under the reference. No gradient flows through the rewards that are returned.
     sigmoid  -log sigmoid(r_chosen - r_rejected): equation 7 of Rafailov et al., 2023 (arXiv 2305.18290). With
              label_smoothing e it is the conservative form for labels wrong with probability e: (1 - e) times that
              plus e times the same with the answers exchanged (Mitchell, 2023, "A note on DPO with noisy preferences").
@@ -198,8 +200,8 @@ def pair_loss(model, batch, args):
 def mean_figures(model, pairs, args):
     """The means of the loss and of FIGURES over pairs that carry their reference."""
     totals, device = dict.fromkeys(("loss", *FIGURES), 0.0), model.wte.weight.device
-    for chosen in gpt2.by_length([sum(map(len, pair[:3])) for pair in pairs], args.batch_size):
-        batch = [t.to(device) for t in collate([pairs[j] for j in chosen])]
+    for indices in gpt2.by_length([sum(map(len, pair[:3])) for pair in pairs], args.batch_size):
+        batch = [t.to(device) for t in collate([pairs[j] for j in indices])]
         with autocast(args.device, args.compute):
             loss, figures = pair_loss(model, batch, args)
         for name, value in {"loss": loss.item(), **figures}.items():
@@ -246,12 +248,12 @@ def main():
     print(f"From {args.model}{untuned}")
     args.data = args.data or [str(finetune.DATA / "preferences.json")]
     sets, _ = finetune.read_parts(args.data, lambda path: ("pairs", read_pairs(path)), args)
-    finetune.make_room(args)
+    lock = finetune.make_room(args)  # noqa: F841: held as long as main runs
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
     args.lr = args.lr or (5e-5 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(1000 / len(encoded[0]))))
     prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
-    sums = [p.double().sum().item() for p in model.parameters()]
+    sums = [f"{p.detach().cpu().double().sum().item():.6g}" for p in model.parameters()]
     key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # of what the reference's numbers belong to
     if args.resume:
         kept_key, references = finetune.read_tensors(out / "reference.pt", "key", "references")

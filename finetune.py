@@ -44,7 +44,7 @@ PREAMBLE_INPUT = ("Below is an instruction that describes a task, paired with an
 
 
 def encode_messages(messages, tokenizer, template):
-    """[(ids, learn)]: what stands before the first turn (it can be empty), then each turn; learn has a bool per id.
+    """[(ids, learned)]: what stands before the first turn (it can be empty), then each turn; learned has a bool per id.
 
     Learned is what an assistant says and the <|endoftext|> after it, nothing else. Ids and mask are made together,
     and each piece of text is encoded by itself, so that training and chat give the same ids for the same words.
@@ -53,33 +53,33 @@ def encode_messages(messages, tokenizer, template):
     if messages and messages[0]["role"] == "system":
         system, turns = messages[0]["content"], messages[1:]
     if template == "chat":  # <|user|>Hi<|assistant|>Hello!<|endoftext|>
-        heads = {role: [tokenizer.special[f"<|{role}|>"]] for role in ("user", "assistant", "system")}
-        opening = heads["system"] + tokenizer.encode(system) if system else []
+        headings = {role: [tokenizer.special[f"<|{role}|>"]] for role in ("user", "assistant", "system")}
+        opening = headings["system"] + tokenizer.encode(system) if system else []
     else:  # the text of Stanford's Alpaca; a system message takes the place of its first lines
-        heads = {"user": tokenizer.encode("\n\n### Instruction:\n"),
-                 "assistant": tokenizer.encode("\n\n### Response:\n")}
+        headings = {"user": tokenizer.encode("\n\n### Instruction:\n"),
+                    "assistant": tokenizer.encode("\n\n### Response:\n")}
         with_input = turns and INPUT in turns[0]["content"]
         opening = tokenizer.encode(system or (PREAMBLE_INPUT if with_input else PREAMBLE))
     encoded = [(opening, [False] * len(opening))]
     for turn in turns:
-        head, learn = heads[turn["role"]], turn["role"] == "assistant"
+        heading, answer = headings[turn["role"]], turn["role"] == "assistant"
         text = turn["content"].replace(INPUT, "\n\n") if template == "chat" else turn["content"]
-        body = tokenizer.encode(text) + ([tokenizer.eot] if learn else [])
-        encoded.append((head + body, [False] * len(head) + [learn] * len(body)))
+        body = tokenizer.encode(text) + ([tokenizer.eot] if answer else [])
+        encoded.append((heading + body, [False] * len(heading) + [answer] * len(body)))
     return encoded
 
 
 def fit(encoded, max_len):
-    """Joins encoded turns into (ids, learn) of at most max_len: the oldest exchanges are dropped first, then the head
-    of what is left, so that the last answer keeps its end. Third value: how many turns were dropped."""
+    """Joins encoded turns into (ids, learned) of at most max_len: the oldest exchanges are dropped first, then the
+    beginning of what is left, so that the last answer keeps its end. Third value: how many turns were dropped."""
     opening, *turns = encoded
     kept, room = list(turns), max_len - sum(len(ids) for ids, _ in encoded)
-    while len(kept) > 2 and room < 0:  # one exchange goes; where the assistant began, the count is odd: that line first
+    while len(kept) > 2 and room < 0:  # an exchange goes; if the assistant began (an odd count), its line alone
         for _ in range(2 - len(kept) % 2):
             room += len(kept.pop(0)[0])
     ids = [id for part, _ in (opening, *kept) for id in part]
-    learn = [learned for _, part in (opening, *kept) for learned in part]
-    return ids[-max_len:], learn[-max_len:], len(turns) - len(kept)
+    learned = [bit for _, part in (opening, *kept) for bit in part]
+    return ids[-max_len:], learned[-max_len:], len(turns) - len(kept)
 
 
 def encode_conversation(messages, tokenizer, template, max_len, learn="answers"):
@@ -90,15 +90,15 @@ def encode_conversation(messages, tokenizer, template, max_len, learn="answers")
         encoded[:-1] = [(ids, [False] * len(ids)) for ids, _ in encoded[:-1]]
     elif learn == "all":
         encoded = [(ids, [True] * len(ids)) for ids, _ in encoded]
-    ids, learn, _ = fit(encoded, max_len + 1)
-    return ids[:-1], [id if learned else -100 for id, learned in zip(ids[1:], learn[1:])]
+    ids, learned, _ = fit(encoded, max_len + 1)
+    return ids[:-1], [id if bit else -100 for id, bit in zip(ids[1:], learned[1:])]
 
 
 def encode_prompt(messages, tokenizer, template, max_len):
     """The ids after which the model says the next assistant message, and how many old turns did not fit."""
     encoded = encode_messages([*messages, {"role": "assistant", "content": ""}], tokenizer, template)
-    head = encoded[-1][0][:-1]  # of the empty answer: all but its <|endoftext|>
-    ids, _, dropped = fit([*encoded[:-1], (head, [False] * len(head))], max_len)
+    heading = encoded[-1][0][:-1]  # of the empty answer: all but its <|endoftext|>
+    ids, _, dropped = fit([*encoded[:-1], (heading, [False] * len(heading))], max_len)
     return ids, dropped
 
 
@@ -334,12 +334,12 @@ def example_losses(model, examples, batch_size=16):
     """For each example the summed loss in nats (float64) and the number of learned tokens: two tensors (N,)."""
     sums, counts = torch.zeros(len(examples), dtype=torch.float64), torch.zeros(len(examples), dtype=torch.int64)
     device = model.wte.weight.device
-    for chosen in gpt2.by_length([len(ids) for ids, _ in examples], batch_size):
-        ids, targets = collate([examples[j] for j in chosen])
+    for indices in gpt2.by_length([len(ids) for ids, _ in examples], batch_size):
+        ids, targets = collate([examples[j] for j in indices])
         rows = (targets != -100).nonzero()[:, 0]  # (N,): whose token each loss is
-        losses = token_losses(model, ids.to(device), targets.to(device)).double().cpu()
-        sums[chosen] = torch.zeros(len(chosen), dtype=torch.float64).index_add(0, rows, losses)
-        counts[chosen] = (targets != -100).sum(1)
+        losses = token_losses(model, ids.to(device), targets.to(device)).cpu().double()
+        sums[indices] = torch.zeros(len(indices), dtype=torch.float64).index_add(0, rows, losses)
+        counts[indices] = (targets != -100).sum(1)
     return sums, counts
 
 
@@ -350,7 +350,7 @@ def example_losses(model, examples, batch_size=16):
 def fast_dtype(device):
     """bfloat16 where the machine multiplies matrices really faster with it, else float32: found by trying."""
     if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     def seconds(dtype):
         a = torch.ones(512, 512, dtype=dtype, device=device)
         return min(timeit.repeat(lambda: a @ a, number=5, repeat=2))  # the first of two times is slower
@@ -364,7 +364,7 @@ def autocast(device, dtype):
 
 
 def learning_rate(step, steps, peak, warmup):
-    """Linear warmup over `warmup` steps, then half a cosine down to a tenth of the peak."""
+    """Rises over `warmup` steps, as the first gradients are wild, then falls, half a cosine, to a tenth of the peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * (0.55 + 0.45 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
@@ -433,13 +433,13 @@ def start_wandb(args):
 
 def backward(model, examples, weight, collate_fn, loss_fn, args):
     """Adds up the gradients of the mean loss over examples, args.batch_size of them at a time; returns that loss and
-    the means of the further figures. The mean is over `weight`, that of the whole step, never over one batch."""
+    the means of the further figures: means over the whole step, whose weights sum to `weight`, never over one batch."""
     loss, figures = 0.0, collections.Counter()
     for i in range(0, len(examples), args.batch_size):
         batch = [t.to(args.device) for t in collate_fn(examples[i:i + args.batch_size])]
         with autocast(args.device, args.compute):
             summed, extra = loss_fn(model, batch)
-        (summed / weight).backward()
+        (summed / weight).backward()  # adds to each p.grad how this loss changes with p
         loss += summed.item() / weight
         figures.update({name: value / weight for name, value in extra.items()})
     return loss, figures
@@ -482,7 +482,9 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     steps = max(1, math.ceil(args.epochs * per_epoch))
     warmup = min(100, math.ceil(steps / 20))
     eval_every = args.eval_every or math.ceil(steps / 10)
-    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size]
+    frozen = sum(p.detach().cpu().double().sum().item() for p in model.parameters() if not p.requires_grad)
+    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size,
+                   f"{frozen:.6g}"]
 
     def save_state():
         write_tensors(out / "training_state.pt", step=step, tokens=tokens, seconds=seconds, best=best, rows=rows,
@@ -521,25 +523,25 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
             epoch, i = divmod(step, per_epoch)
             if batches is None or i == 0:
                 batches = make_batches(lengths, size, args.seed, epoch)
-            chosen = batches[i]
+            indices = batches[i]
             lr = learning_rate(step, steps, args.lr, warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            loss, sums = backward(model, [examples[j] for j in chosen[RANK::WORLD_SIZE]],
-                                  sum(weights[j] for j in chosen), collate_fn, loss_fn, args)
+            loss, sums = backward(model, [examples[j] for j in indices[RANK::WORLD_SIZE]],
+                                  sum(weights[j] for j in indices), collate_fn, loss_fn, args)
             stop = bool(signals)  # looked at once a step, so that all processes stop at the same one, and it is saved
             if WORLD_SIZE > 1:
                 numbers = [loss, stop, *(sums[name] for name in figures)]
                 loss, stop, *numbers = add_up(params.values(), numbers, args.device)
                 sums = dict(zip(figures, numbers))
-            norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()
+            norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()  # so no odd batch can do harm
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise UserError(f"loss {loss} and gradient norm {norm} at step {step + 1}: a lower --lr than "
                                 f"{args.lr:g} may help. The best model so far is in {out}")
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.step()  # every parameter a little against its gradient
+            optimizer.zero_grad(set_to_none=True)  # backward adds to what is there
             step += 1
-            tokens += sum(lengths[j] for j in chosen)
+            tokens += sum(lengths[j] for j in indices)
             seconds += time.perf_counter() - start
             row = dict(step=step, epoch=step / per_epoch, tokens=tokens, seconds=seconds, loss=loss, lr=lr, **sums)
             if step % eval_every == 0 or step == steps:
@@ -733,8 +735,7 @@ def new_parser(description, example):
 
 
 def add_device(add):
-    gpu = torch.cuda.is_available()
-    add("--device", metavar="NAME", default="cuda" if gpu else "cpu", help="cpu, cuda, cuda:1, mps (%(default)s)")
+    add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
 
 
 def add_flags(parser, weight_decay):
@@ -775,37 +776,53 @@ def newest_run(without=""):
     return str(folders[-1]) if folders else "gpt2-tiny"
 
 
-def check_device(name):
+def device_of(name):
+    """The device of that name, tried out; None is cuda where there is one."""
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if name is None else name
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {name} can't be used: {str(error).splitlines()[0]}") from None
+    return name
 
 
 def start_run(args):
     """Checks and completes the settings; with --resume they are those of the run."""
     if args.resume:
         [saved] = read_tensors(Path(args.out) / "training_state.pt", "args")
-        if saved["device"] != args.device:
+        device = args.device or saved["device"]
+        if device != saved["device"]:
             del saved["compute"]
-        vars(args).update(saved | {"out": args.out, "resume": True, "device": args.device})
-    if WORLD_SIZE > 1 and args.device == "cuda":
-        args.device = f"cuda:{os.environ['LOCAL_RANK']}"
+        vars(args).update(saved | {"out": args.out, "resume": True, "device": device})
+    args.device = device_of(args.device)
+    if WORLD_SIZE > 1 and args.device.startswith("cuda"):
+        args.device = device_of(f"cuda:{os.environ['LOCAL_RANK']}")
         torch.cuda.set_device(args.device)
-    check_device(args.device)
     torch.manual_seed(args.seed)
     if "compute" not in args:
         args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
     if WORLD_SIZE > 1:
         backend = "nccl" if args.device.startswith("cuda") else "gloo"
         torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
-        chosen = [args.compute]
-        torch.distributed.broadcast_object_list(chosen)
-        [args.compute] = chosen
+        dtypes = [args.compute]
+        torch.distributed.broadcast_object_list(dtypes)
+        [args.compute] = dtypes
+
+
+def claim(folder):
+    """A file that keeps other runs out of the folder while it is open: two in one would spoil each other."""
+    lock = open(folder / ".lock", "w")
+    with contextlib.suppress(ImportError):  # Windows has no flock
+        import fcntl
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"--out {folder}: another run is writing there, name another folder") from None
+    return lock
 
 
 def make_room(args):
-    """Makes the folder of the run. An older run there is moved aside, never overwritten."""
+    """Makes the folder of the run, and returns its lock. An older run there is moved aside, never overwritten."""
     out = Path(args.out)
     if WORLD_SIZE > 1:
         torch.distributed.barrier()  # all have read the model, which may be in there
@@ -814,6 +831,7 @@ def make_room(args):
     if (out / "config.json").exists() and not args.resume:
         if out.resolve() in (Path.cwd(), *Path.cwd().parents):
             raise UserError(f"--out {out}: there is a run in this folder, and it can't be moved aside from within it")
+        claim(out).close()
         older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
         if Path(args.model).resolve() == out.resolve():
             args.model = str(older)  # --resume will load it from there
@@ -821,6 +839,7 @@ def make_room(args):
         print(f"The run that was in {out} is now in {older}")
     try:
         out.mkdir(parents=True, exist_ok=True)
+        return claim(out)
     except OSError as error:
         raise UserError(f"--out {out}: {reason(error)}; name a folder that can be written") from None
 
@@ -833,7 +852,7 @@ def prepare_model(model, args):
     total = model.size()
     if args.lora:
         torch.manual_seed(args.seed)
-        trained = gpt2.add_lora(model, args.lora, 2 * args.lora)
+        trained = gpt2.add_lora(model, args.lora, 2 * args.lora)  # alpha / rank, the weight of the new part, is 2
         share = trained / (total + trained)
         print(f"LoRA of rank {args.lora}: {trained:,} parameters are trained, {share:.2%} of the model")
     if args.compile:
@@ -917,6 +936,8 @@ def main():
     add_flags(parser, weight_decay=0.01)
     args = parser.parse_args()
     args.out = args.out or ("out/eval" if args.eval_only else "out/sft")
+    if args.eval_only and (args.resume or (Path(args.out) / "config.json").exists()):
+        raise UserError("--eval_only has nothing to resume, and needs an --out without a run in it")
     start_run(args)
     if args.model == "gpt2-tiny" and not args.data and not args.rehearse:  # small models forget fast
         args.rehearse = [str(gpt2.TINY / "talks.json")]
@@ -946,14 +967,15 @@ def main():
                           for chats, texts in zip(conversations[:2], documents[:2]))
     if not train_set or not val_set:
         raise UserError(f"no example is left to learn from; is --max_len {args.max_len} too small?")
-    make_room(args)
+    lock = make_room(args)  # noqa: F841: held as long as main runs
     lengths = [len(ids) for ids, _ in train_set]
     weights = [int((targets != -100).sum()) for _, targets in train_set]
     print(f"{len(train_set):,} examples to train on, {len(val_set):,} for validation; {sum(lengths):,} tokens, "
           f"{sum(weights) / sum(lengths):.0%} of them learned. An example:\n")
     show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
 
-    # 5e-5 is usual for GPT-2; gpt2-tiny learns slowly with it, and forgets its small talk from 4e-4 on
+    # 5e-5 is usual for GPT-2; gpt2-tiny learns slowly with it, and forgets its small talk from 4e-4 on. LoRA starts at
+    # zero and takes larger steps. With a few thousand examples two passes are enough, with few it takes more.
     args.lr = args.lr or (2e-4 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
     args.epochs = args.epochs or min(20, max(1, round(4500 / len(train_set))))
     prompts = [messages[:-1] for messages in conversations[2][:3]]

@@ -88,7 +88,8 @@ def run(main):
     except (UserError, OSError) as error:
         message = reason(error)
     except (RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and not re.search("out of memory|allocate memory", str(error)):
+        known = re.search("out of memory|not enough memory|allocate memory", str(error))
+        if isinstance(error, RuntimeError) and not known:
             raise
         message = ("out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try "
                    "--lora 16; else take a smaller model")
@@ -118,7 +119,7 @@ class Config:
     layer_norm_epsilon: float = 1e-5
     eos_token_id: int = 50256
     template: str = None  # how a conversation becomes text, "alpaca" or "chat"; None for a model that was never tuned
-    base: str = None  # what dpo.py compares with: the model before fine-tuning, or before DPO
+    base: str = None  # the model this one was made from; dpo.py shows its answers beside the new ones
 
 
 class Conv1D(nn.Module):
@@ -178,6 +179,8 @@ class KVCache:
 
 
 class Attention(nn.Module):
+    """Each token compares its query with the keys of the tokens it may see, and takes a mean of their values."""
+
     def __init__(self, config):
         super().__init__()
         self.n_head = config.n_head
@@ -256,7 +259,7 @@ class GPT(nn.Module):
         return self.ln_f(x)
 
     def head(self, x):
-        """Logits (..., V) of hidden states (..., C). The output layer is the input embedding again ("tied")."""
+        """Logits (..., V) of hidden states (..., C): a score for each next token. The matrix is wte again ("tied")."""
         if self.fast is not None and x.numel() == x.size(-1):  # a single token
             return F.linear(x.half(), self.fast).to(x.dtype)
         return F.linear(x, self.wte.weight)
@@ -338,7 +341,7 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
             cache.truncate(0)
         if cache.step and len(new) == 1:
             logits = cache.step(new[0])
-        else:  # GPT.hidden, which is never compiled: each step has another length
+        else:  # GPT.hidden, not model.hidden, which --compile replaces: each length would be compiled anew
             hidden = GPT.hidden(model, torch.tensor([new], device=device), cache=cache)  # (1, T, C)
             logits = model.head(hidden[:, -1])  # (1, V)
         cache.ids = cache.ids + new
@@ -360,7 +363,7 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
                    batch_size=32):
     """Answers many prompts (lists of ids) at once; returns a list of lists of new ids, without the stop id.
 
-    Prompts of similar length share a batch, padded on the left; a prompt too long for the context loses its head.
+    Prompts of similar length share a batch, padded on the left; a prompt too long for the context loses its beginning.
     """
     limit, device = model.config.n_positions, model.wte.weight.device
     stop = (model.config.eos_token_id,) if stop is None else stop
@@ -432,6 +435,7 @@ def record(model, cache):
 
     replay = logits
     if device.type == "cuda":
+        torch.cuda.set_device(device)
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # what is done only the first time must not be in the graph
@@ -730,15 +734,12 @@ def download(url, path, sha256=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     before = path.exists()
     with open(lock, "w") as f:
-        with contextlib.suppress(ImportError):  # Windows has no flock
+        with contextlib.suppress(ImportError, OSError):  # Windows has no flock, nor have some network disks
             import fcntl
-            fcntl.flock(f, fcntl.LOCK_EX)
-        try:
-            if before or not path.exists():  # else another process has fetched it meanwhile
-                complete(url, partial, sha256, path)
-                os.replace(partial, path)
-        finally:
-            lock.unlink(missing_ok=True)
+            fcntl.flock(f, fcntl.LOCK_EX)  # the file stays: others may wait for it, or open it next
+        if before or not path.exists():  # else another process has fetched it meanwhile
+            complete(url, partial, sha256, path)
+            os.replace(partial, path)
 
 
 def complete(url, partial, sha256, path):
@@ -838,6 +839,8 @@ def read_config(path):
         raise UserError(f"{path} can't be read: {reason(error)}") from None
     config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
     shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
+    if not isinstance(config.base, (str, type(None))):
+        raise UserError(f"{path}: base is {str(config.base)[:100]}, not the name of a model")
     possible = all(type(n) is int and 0 < n < 10**7 for n in shape) and config.n_layer <= 1000
     if not possible or config.n_embd % config.n_head:
         raise UserError(f"{path}: {str(config)[:500]} is not a possible shape")
@@ -883,7 +886,7 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
         find = functools.partial(fetch, repo, revision, sha256=sha256)
     elif name and folder.is_dir():
         find = folder.joinpath
-    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
+    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not folder.parent.is_dir():  # out/typo is no repository
         find = functools.partial(fetch, name, "main")
     else:
         raise UserError(f"no model {name!r}: give gpt2-tiny, {', '.join(PRESETS)}, owner/repo, or an existing folder")

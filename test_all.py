@@ -150,7 +150,8 @@ def complaint(function, *args, **kwargs):
 
 
 def files_in(folder):
-    return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file())
+    """The files in a folder, but for the empty locks of downloads, which stay."""
+    return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file() and p.suffix != ".lock")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1731,8 +1732,9 @@ def test_run_folder(finished):
     folder, (sft, _) = finished
     assert sft[0] == 0 and "Traceback" not in sft[2], sft[2]
     out = folder / "out/sft"
-    assert {path.name for path in out.iterdir()} == {"config.json", "model.safetensors", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                                    "log.csv", "loss.svg", "responses.json", "eval.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "model.safetensors", "vocab.json", "merges.txt", "tokenizer_config.json", "log.csv", "loss.svg",
+        "responses.json", "eval.json", ".lock"}
     with open(out / "log.csv") as f:
         rows = list(csv.DictReader(f))
     assert tuple(rows[0]) == finetune.COLUMNS and [int(row["step"]) for row in rows] == list(range(len(rows)))
@@ -2115,6 +2117,18 @@ def test_older_run_is_moved_aside(cli, base, data, tmp_path):
     assert all((tmp_path / name / "model.safetensors").exists() for name in ("run", "run-1", "run-2"))
     assert cli(finetune, *train_flags(base, "typo.json", "run", 1))[0] == 2
     assert_same(before, weights(tmp_path / "run"))
+
+
+def test_two_runs_in_one_folder(cli, base, data, tmp_path):
+    """A second terminal with the same --out must not move the folder away under the run that writes there."""
+    flags = train_flags(base, data["alpaca"], "run", 1)
+    assert cli(finetune, *flags)[0] == 0
+    with finetune.claim(tmp_path / "run"):
+        code, _, err = cli(finetune, *flags)
+    assert_one_line(code, err)
+    assert "another run" in err
+    assert not (tmp_path / "run-1").exists()
+    assert cli(finetune, *flags)[0] == 0
 
 
 def test_train_on_the_own_output(cli, base, data, tmp_path):
@@ -3310,7 +3324,7 @@ def test_prepare_says_what_is_wrong(hosts, prepare, tmp_path, monkeypatch, capsy
     assert "sha256" in error("oasst2")
     serve(hosts, prepare, "alpaca", b'[{"instruction": "Hi", "input": "", "output": ""}]')
     assert "no record can be used" in error("alpaca")
-    assert not list(tmp_path.rglob("*.json.*")) and not list(tmp_path.glob("data/*.json"))
+    assert not list(tmp_path.rglob("*.json.p*")) and not list(tmp_path.glob("data/*.json"))
 
 
 @pytest.mark.skipif(not SAMPLES, reason="GPT2_CHAT_DATA names no folder with samples of the public sets")
