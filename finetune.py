@@ -39,8 +39,7 @@ import torch.nn.functional as F
 
 INPUT = "\n\n### Input:\n"  # between the instruction and the input of an Alpaca record, inside one user message
 PREAMBLE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
-PREAMBLE_INPUT = ("Below is an instruction that describes a task, paired with an input that provides further context. "
-                  "Write a response that appropriately completes the request.")
+PREAMBLE_INPUT = PREAMBLE.replace("task.", "task, paired with an input that provides further context.")
 
 
 def encode_messages(messages, tokenizer, template):
