@@ -2390,7 +2390,7 @@ def test_dpo_against_trl(loss, base, tmp_path):
                              train_dataset=datasets.Dataset.from_list([dict(zip(("prompt", "chosen", "rejected"), t)) for t in texts]))
     trainer.train()
     pairs = [(tokenizer.encode(p), tokenizer.encode(c) + [tokenizer.eot], tokenizer.encode(r) + [tokenizer.eot]) for p, c, r in texts]
-    pairs = dpo.reference_logps(model, pairs, tmp_path / "reference.pt", 4, torch.float32)
+    pairs = [(*pair, *row) for pair, row in zip(pairs, dpo.reference_logps(model, pairs, 4, torch.float32).tolist())]
     args = argparse.Namespace(beta=0.1, label_smoothing=0.0, loss=loss, average=loss == "ipo", sft_coef=0.0)  # TRL's IPO takes means
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0)
     names = {"logps/chosen": "chosen_logp", "logps/rejected": "rejected_logp"}
