@@ -24,8 +24,7 @@ from gpt2 import RANK, UserError, printable, status
 import torch
 import torch.nn.functional as F
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading preference pairs
+# ---- Reading preference pairs ---------------------------------------------------------------------------------------
 
 
 def transcript(text):
@@ -81,8 +80,7 @@ def read_pairs(path):
     return finetune.read_records(path, pair_of, "pairs with equal or empty texts, or without a last word of the user,")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Log-probabilities
+# ---- Log-probabilities ----------------------------------------------------------------------------------------------
 
 
 def encode_pair(pair, tokenizer, template, max_len):
@@ -151,8 +149,7 @@ def reference_logps(model, pairs, batch_size, compute):
     return numbers
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The loss
+# ---- The loss -------------------------------------------------------------------------------------------------------
 
 
 def dpo_loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps,
@@ -209,8 +206,7 @@ def mean_figures(model, pairs, args):
     return totals
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# main
+# ---- main -----------------------------------------------------------------------------------------------------------
 
 
 def answers_to(prompts, model, tokenizer, template):

@@ -34,8 +34,7 @@ from gpt2 import RANK, WORLD_SIZE, UserError, printable, reason, status
 import torch
 import torch.nn.functional as F
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Conversations: lists of {"role": "user" | "assistant" | "system", "content": str}
+# ---- Conversations: lists of {"role": "user" | "assistant" | "system", "content": str} ------------------------------
 
 INPUT = "\n\n### Input:\n"  # between the instruction and the input of an Alpaca record, inside one user message
 PREAMBLE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
@@ -101,8 +100,7 @@ def encode_prompt(messages, tokenizer, template, max_len):
     return ids, dropped
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading files. Each format is a function that turns one record into messages.
+# ---- Reading files. Each format is a function that turns one record into messages. ----------------------------------
 
 
 def as_text(field, value):
@@ -244,8 +242,7 @@ def read_documents(path):
     return documents
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Examples: pairs (ids, targets) of int32 tensors
+# ---- Examples: pairs (ids, targets) of int32 tensors ----------------------------------------------------------------
 
 
 def encode_all(conversations, tokenizer, template, max_len, learn="answers"):
@@ -309,8 +306,7 @@ def collate(batch):
     return pad(ids, 0), pad(targets, -100)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The loss
+# ---- The loss -------------------------------------------------------------------------------------------------------
 
 
 def token_losses(model, ids, targets):
@@ -342,8 +338,7 @@ def example_losses(model, examples, batch_size=16):
     return sums, counts
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The training loop
+# ---- The training loop ----------------------------------------------------------------------------------------------
 
 
 def fast_dtype(device):
@@ -571,8 +566,7 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     return rows
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Evaluation on held-out conversations
+# ---- Evaluation on held-out conversations ---------------------------------------------------------------------------
 
 
 def perplexity(sums, counts):
@@ -653,8 +647,7 @@ def evaluate_chat(model, tokenizer, conversations, template, args):
     return figures, responses
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The picture of the loss
+# ---- The picture of the loss ----------------------------------------------------------------------------------------
 
 
 def draw(rows, path, names):
@@ -693,8 +686,7 @@ def draw(rows, path, names):
                 f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# main
+# ---- main -----------------------------------------------------------------------------------------------------------
 
 
 def between(low, high):

@@ -104,8 +104,7 @@ def run(main):
     sys.exit(2)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The model
+# ---- The model ------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -296,8 +295,7 @@ class GPT(nn.Module):
             self.wte.num_embeddings = self.config.vocab_size = vocab_size
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Generation
+# ---- Generation -----------------------------------------------------------------------------------------------------
 
 
 def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
@@ -460,8 +458,7 @@ def record(model, cache):
     cache.step = step
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2021)
+# ---- LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2021) -------------------------------------------
 
 
 class LoRA(nn.Module):
@@ -523,8 +520,7 @@ def lora_disabled(model):
             layer.enabled = True
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The tokenizer
+# ---- The tokenizer --------------------------------------------------------------------------------------------------
 
 EOT = "<|endoftext|>"
 ROLES = ("<|user|>", "<|assistant|>", "<|system|>")  # appended to the vocabulary by the chat template
@@ -594,8 +590,7 @@ class Tokenizer:
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Files: written whole or not at all, and safetensors
+# ---- Files: written whole or not at all, and safetensors ------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -679,8 +674,7 @@ def write_safetensors(tensors, path):
             f.write((ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr()))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Download
+# ---- Download -------------------------------------------------------------------------------------------------------
 
 
 def sha256_of(path):
@@ -783,8 +777,7 @@ def complete(url, partial, sha256, path):
         resumed = False
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Load and save
+# ---- Load and save --------------------------------------------------------------------------------------------------
 
 TINY = Path(__file__).resolve().parent / "data" / "tiny"
 PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, shape)
