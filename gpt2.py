@@ -559,11 +559,7 @@ class Tokenizer:
             self.bpe = tiktoken.Encoding("gpt2", pat_str=PATTERN, mergeable_ranks=ranks, special_tokens=self.special)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             raise UserError("not laid out like GPT-2's: 256 bytes, an id per merge in order, special ids") from None
-        self.pieces = {id: piece for piece, id in ranks.items()}
-
-    @property
-    def eot(self):
-        return self.special[EOT]
+        self.pieces, self.eot = {id: piece for piece, id in ranks.items()}, self.special[EOT]
 
     @property
     def vocab_size(self):
