@@ -6,12 +6,12 @@
     for id in gpt2.generate(model, ids, max_new_tokens=20, temperature=0):
         print(tokenizer.decode([id]), end="", flush=True)
 
-The names (wte, wpe, h, ln_1, c_attn, ...) are those of the released checkpoint, so that loading is copying.
+The names are those of the released checkpoint, so that loading is copying: wte and wpe embed tokens and positions, h are
+the blocks, ln_* layer norms, c_attn makes queries, keys and values, c_fc widens, c_proj goes back to C channels.
 Shapes in the comments: B sequences, T new tokens each, S tokens they may look at (cached and new), C channels, H heads
 of D = C / H channels, V vocabulary entries, N positions that carry loss.
 
-Language Models are Unsupervised Multitask Learners (Radford et al., 2019); the architecture is that of
-Improving Language Understanding by Generative Pre-Training (2018), with the layer norms moved before the blocks.
+Language Models are Unsupervised Multitask Learners (Radford et al., 2019).
 """
 import contextlib
 import ctypes
@@ -39,70 +39,6 @@ warnings.filterwarnings("ignore", "Failed to initialize NumPy")  # torch says so
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-
-
-RANK = int(os.environ.get("RANK", 0))  # which of the WORLD_SIZE processes this is, where torchrun started us
-WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
-
-
-class UserError(ValueError):
-    """Something the user can put right. The scripts print it on one line, without a traceback, and exit with 2."""
-
-
-def printable(text):
-    """Text without the control characters that move the cursor or color the terminal; tabs and line ends stay."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
-
-
-def reason(error):
-    """What an exception says, where that is in Python's words in plain ones."""
-    if isinstance(error, UnicodeError):
-        return "it is not UTF-8 text"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror + (f": {error.filename}" if error.filename else "")
-    return str(error).split("; use sys.")[0]  # of a number of thousands of digits
-
-
-def status(line=""):
-    """A line on the terminal that the next one overwrites; status() clears it."""
-    if sys.stderr.isatty() and RANK == 0:
-        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
-
-
-def run(main):
-    """Runs the main of a script, so that what a user can put right ends in one line and exit code 2."""
-    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
-        if not (stream := getattr(sys, name)):  # closed by the shell
-            setattr(sys, name, open(os.devnull, mode))
-        elif hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
-            stream.reconfigure(errors="replace")
-    if RANK > 0:  # the first process speaks for all
-        sys.stdout = open(os.devnull, "w")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        main()
-    except (KeyboardInterrupt, EOFError):
-        sys.exit(130)
-    except (UserError, OSError) as error:
-        message = reason(error)
-    except (RuntimeError, MemoryError) as error:
-        known = re.search("out of memory|not enough memory|allocate memory", str(error))
-        if isinstance(error, RuntimeError) and not known:
-            raise
-        message = ("out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try "
-                   "--lora 16; else take a smaller model")
-    else:
-        return
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if RANK > 0:
-        time.sleep(5)  # torchrun ends us before that, where the first process has the same to say
-    status()
-    print("error:", printable(" ".join(message.split())), file=sys.stderr)
-    sys.exit(2)
-
 
 # ---- The model ------------------------------------------------------------------------------------------------------
 
@@ -134,47 +70,6 @@ class Conv1D(nn.Module):
         if self.fast is not None and x.numel() == x.size(-1):  # a single token
             return F.linear(x.half(), self.fast).to(x.dtype) + self.bias
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
-
-
-class KVCache:
-    """The keys and values that the layers have computed for `ids`, so that only new tokens cost anything."""
-
-    def __init__(self, config, room=None):
-        self.room, self.length, self.ids = room or config.n_positions, 0, []
-        self.kept = {}  # an attention layer's k and v, (B, H, room, D) each, taken once
-        self.at = self.step = None  # where a single token goes, a tensor (1,), and its recorded pass: see `record`
-
-    def append(self, layer, k, v):
-        """Takes a layer's k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D). The
-        length is counted on when the last layer is done: a forward pass that was interrupted does not count."""
-        B, H, T, D = k.shape
-        if layer not in self.kept:
-            new = k.new_empty if self.at is None else k.new_zeros  # what a mask hides must not be nan
-            self.kept[layer] = new(B, H, self.room, D), new(B, H, self.room, D)
-        all_k, all_v = self.kept[layer]
-        if self.at is not None and T == 1:
-            return all_k.index_copy_(2, self.at, k), all_v.index_copy_(2, self.at, v)
-        end = self.length + T
-        all_k[:, :, self.length:end], all_v[:, :, self.length:end] = k, v
-        return all_k[:, :, :end], all_v[:, :, :end]
-
-    def truncate(self, length):
-        """Forgets all but the first `length` tokens."""
-        self.length, self.ids = length, self.ids[:length]
-
-    def reuse(self, ids):
-        """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
-        one must in any case, for its logits."""
-        same = 0
-        while same < min(self.length, len(self.ids), len(ids) - 1) and self.ids[same] == ids[same]:
-            same += 1
-        self.truncate(same)
-        return same
-
-    def keep(self, rows):
-        """Keeps only these rows of the batch."""
-        for layer, (k, v) in self.kept.items():
-            self.kept[layer] = k[rows], v[rows]
 
 
 class Attention(nn.Module):
@@ -296,6 +191,47 @@ class GPT(nn.Module):
 
 
 # ---- Generation -----------------------------------------------------------------------------------------------------
+
+
+class KVCache:
+    """The keys and values that the layers have computed for `ids`, so that only new tokens cost anything."""
+
+    def __init__(self, config, room=None):
+        self.room, self.length, self.ids = room or config.n_positions, 0, []
+        self.kept = {}  # an attention layer's k and v, (B, H, room, D) each, taken once
+        self.at = self.step = None  # where a single token goes, a tensor (1,), and its recorded pass: see `record`
+
+    def append(self, layer, k, v):
+        """Takes a layer's k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D). The
+        length is counted on when the last layer is done: a forward pass that was interrupted does not count."""
+        B, H, T, D = k.shape
+        if layer not in self.kept:
+            new = k.new_empty if self.at is None else k.new_zeros  # what a mask hides must not be nan
+            self.kept[layer] = new(B, H, self.room, D), new(B, H, self.room, D)
+        all_k, all_v = self.kept[layer]
+        if self.at is not None and T == 1:
+            return all_k.index_copy_(2, self.at, k), all_v.index_copy_(2, self.at, v)
+        end = self.length + T
+        all_k[:, :, self.length:end], all_v[:, :, self.length:end] = k, v
+        return all_k[:, :, :end], all_v[:, :, :end]
+
+    def truncate(self, length):
+        """Forgets all but the first `length` tokens."""
+        self.length, self.ids = length, self.ids[:length]
+
+    def reuse(self, ids):
+        """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
+        one must in any case, for its logits."""
+        same = 0
+        while same < min(self.length, len(self.ids), len(ids) - 1) and self.ids[same] == ids[same]:
+            same += 1
+        self.truncate(same)
+        return same
+
+    def keep(self, rows):
+        """Keeps only these rows of the batch."""
+        for layer, (k, v) in self.kept.items():
+            self.kept[layer] = k[rows], v[rows]
 
 
 def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
@@ -951,3 +887,68 @@ def save(model, tokenizer, folder):
             make = lora[name].merged if name in lora else lambda p=p: p
             tensors[name] = (p.dtype, tuple(p.shape), make)
     write_safetensors(tensors, folder / "model.safetensors")
+
+
+# ---- For the scripts ------------------------------------------------------------------------------------------------
+
+RANK = int(os.environ.get("RANK", 0))  # which of the WORLD_SIZE processes this is, where torchrun started us
+WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
+
+
+class UserError(ValueError):
+    """Something the user can put right. The scripts print it on one line, without a traceback, and exit with 2."""
+
+
+def printable(text):
+    """Text without the control characters that move the cursor or color the terminal; tabs and line ends stay."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+
+
+def reason(error):
+    """What an exception says, where that is in Python's words in plain ones."""
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    return str(error).split("; use sys.")[0]  # of a number of thousands of digits
+
+
+def status(line=""):
+    """A line on the terminal that the next one overwrites; status() clears it."""
+    if sys.stderr.isatty() and RANK == 0:
+        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+
+
+def run(main):
+    """Runs the main of a script, so that what a user can put right ends in one line and exit code 2."""
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if not (stream := getattr(sys, name)):  # closed by the shell
+            setattr(sys, name, open(os.devnull, mode))
+        elif hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
+            stream.reconfigure(errors="replace")
+    if RANK > 0:  # the first process speaks for all
+        sys.stdout = open(os.devnull, "w")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        main()
+    except (KeyboardInterrupt, EOFError):
+        sys.exit(130)
+    except (UserError, OSError) as error:
+        message = reason(error)
+    except (RuntimeError, MemoryError) as error:
+        known = re.search("out of memory|not enough memory|allocate memory", str(error))
+        if isinstance(error, RuntimeError) and not known:
+            raise
+        message = ("out of memory. In training, lower --batch_size (and raise --grad_accum) or --max_len, or try "
+                   "--lora 16; else take a smaller model")
+    else:
+        return
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if RANK > 0:
+        time.sleep(5)  # torchrun ends us before that, where the first process has the same to say
+    status()
+    print("error:", printable(" ".join(message.split())), file=sys.stderr)
+    sys.exit(2)
