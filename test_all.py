@@ -1907,7 +1907,7 @@ def run(flags, die_at=None, die_on=None, how=signal.SIGKILL):
 """
 
 
-KILLS = ("""
+KILLS = """
 def again_and_again(flags, out, seed):
     "Kills and resumes until the run is whole."
     rng = random.Random(seed)
@@ -1923,10 +1923,10 @@ def again_and_again(flags, out, seed):
 
 results = {}
 base, tuned, alpaca, pairs = sys.argv[2:]
-common = ["--epochs", "3", "--batch_size", "2", "--eval_every", "3", "--eval_prompts", "1", "--dtype", "float32", """
-         """"--lr", "1e-2"]
-sft, dpo_ = ["finetune.py", "--model", base, "--data", alpaca, *common], ["dpo.py", "--model", tuned, """
-         """"--data", pairs, *common]
+common = ["--epochs", "3", "--batch_size", "2", "--eval_every", "3", "--eval_prompts", "1", "--dtype", "float32",
+          "--lr", "1e-2"]
+sft, dpo_ = ["finetune.py", "--model", base, "--data", alpaca, *common], ["dpo.py", "--model", tuned,
+                                                                            "--data", pairs, *common]
 cases = {"sft": [*sft, "--dropout", "0.1", "--grad_accum", "2"], "sft lora": [*sft, "--lora", "4", "--dropout", "0.1"],
          "dpo": [*dpo_, "--grad_accum", "2"], "dpo lora": [*dpo_, "--lora", "4", "--dropout", "0.1"]}
 for seed, (name, flags) in enumerate(cases.items()):
@@ -1943,7 +1943,7 @@ run([*own, "--out", "own whole"])
 assert run([*own, "--out", "own"], die_at=90) == -9
 results["own"] = run([*own, "--out", "own", "--resume"])
 Path("results.json").write_text(json.dumps(results))
-""")
+"""
 
 
 @pytest.fixture(scope="session")
