@@ -1,0 +1,64 @@
+"""
+The text of gpt2-tiny's last part of training, with lessons.tsv in it.
+
+    python make_lessons.py corpus.txt.xz --out gpt2-tiny/lessons.txt
+
+lessons.tsv holds questions and small tasks with their answers, one a line, and short conversations (user and assistant in
+turn, a tab between them; \\n is a line break). The model sees each of them many times, every time in other company, beside
+conversations and stories from the corpus and our own sentences, all as plain text: lines that begin with A: and B:.
+"""
+import argparse
+import random
+from pathlib import Path
+
+from make_chat import from_story
+from make_text import END, from_corpus
+from sentences import document
+
+SHARES = {"small talk": 0.45, "getting to know each other": 1, "bookings": 0.3, "tiny stories": 1, "role plays": 0,
+          "word problems": 1}
+
+
+def as_text(turns):
+    return "\n".join("AB"[i % 2] + ": " + turn for i, turn in enumerate(turns))
+
+
+def careless(question):
+    """As people type: one in ten without capital and full stop."""
+    return question[0].lower() + question[1:].rstrip(".?") if random.random() < 0.1 else question
+
+
+def lessons():
+    """Every lesson once, one to five after one another: their texts."""
+    lines = (Path(__file__).parent / "lessons.tsv").read_text(encoding="ascii").splitlines()
+    random.shuffle(lines)
+    while lines:
+        several = [lines.pop() for _ in range(min(len(lines), random.randint(1, 5)))]
+        turns = [turn.replace("\\n", "\n") for line in several for turn in line.split("\t")]
+        turns = [careless(turn) if i % 2 == 0 else turn for i, turn in enumerate(turns)]
+        yield as_text(turns).replace("\n\n### Input:\n", "\n\n")  # as the chat template does
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Text with lessons to go on pretraining with.")
+    parser.add_argument("corpus", help="corpus.txt.xz")
+    parser.add_argument("--repeat", type=int, default=24, help="how often each lesson comes (%(default)s)")
+    parser.add_argument("--own", type=int, default=44000, help="documents of our own sentences (%(default)s)")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--seed", type=int, default=3)
+    args = parser.parse_args()
+    random.seed(args.seed)
+    taught = [text for _ in range(args.repeat) for text in lessons()]
+    own = list({document(): True for _ in range(args.own)})
+    corpus = [as_text(from_story(text)) if name == "tiny stories" else
+              text if text.startswith("A: ") else as_text(text.split("\n", 1))
+              for name, texts in from_corpus(args.corpus).items() for text in texts if random.random() < SHARES[name]]
+    for name, texts in (("lessons", taught), ("our own sentences", own), ("corpus", corpus)):
+        print(f"{name:20}{len(texts):>8,} documents{sum(map(len, texts)) / 1e6:>7.1f} MB")
+    texts = taught + own + corpus
+    random.shuffle(texts)
+    Path(args.out).write_text(f"\n{END}\n".join(texts) + f"\n{END}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
