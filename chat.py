@@ -242,6 +242,9 @@ def main():
         raise UserError(f"--cuda_graph needs --device cuda, not {args.device}")
     args.model = newest_run() if args.model is None else args.model
     conversations = [Conversation(name, args) for name in args.compare or [args.model]]
+    for conversation in conversations:
+        if not conversation.model.config.template:
+            print(f"[{conversation.name} is not fine-tuned and only continues text: finetune.py]", file=sys.stderr)
     if args.prompt is not None:
         if not args.prompt.strip():
             raise UserError("--prompt is empty")
@@ -252,8 +255,7 @@ def main():
         with contextlib.suppress(ImportError):  # Windows has none; its console keeps a history by itself
             import readline  # noqa: F401: from now on input() has arrow keys and a history
         for conversation in conversations:
-            untuned = "" if conversation.model.config.template else ", not fine-tuned: run finetune.py first"
-            print(f"Talking to {conversation.name}{untuned}. /help for commands, Ctrl-D to leave.")
+            print(f"Talking to {conversation.name}. /help for commands, Ctrl-D to leave.")
     while True:
         try:
             line = input("\nyou> " if terminal else "").strip()
