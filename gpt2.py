@@ -6,8 +6,8 @@
     for id in gpt2.generate(model, ids, max_new_tokens=20, temperature=0):
         print(tokenizer.decode([id]), end="", flush=True)
 
-The names are those of the released checkpoint, so that loading is copying: wte and wpe embed tokens and positions, h are
-the blocks, ln_* layer norms, c_attn makes queries, keys and values, c_fc widens, c_proj goes back to C channels.
+The names are those of the released checkpoint, so that loading is copying: wte and wpe embed tokens and positions, h
+are the blocks, ln_* layer norms, c_attn makes queries, keys and values, c_fc widens, c_proj goes back to C channels.
 Shapes in the comments: B sequences, T new tokens each, S tokens they may look at (cached and new), C channels, H heads
 of D = C / H channels, V vocabulary entries, N positions that carry loss.
 
