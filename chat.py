@@ -7,18 +7,20 @@
     python chat.py --ab                           # pick the better of two replies: data for dpo.py
 """
 import signal
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
+import sys
+if __name__ == "__main__":  # for the seconds that importing torch takes
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C; see gpt2.run
+    if sys.stderr and sys.stderr.isatty():
+        print("importing torch ...", end="\r", file=sys.stderr, flush=True)
 import codecs
 import contextlib
 import json
 import os
-import sys
 import time
 from pathlib import Path
 
 import gpt2
-from finetune import add_device, between, device_of, encode_prompt, new_parser, newest_run, write_json
+from finetune import add_common, between, device_of, encode_prompt, new_parser, newest_run, write_json
 from gpt2 import UserError, printable, reason
 import torch
 
@@ -212,28 +214,28 @@ def answer(text, conversations, args):
 
 
 def main():
-    parser = new_parser("Talk to a model in the terminal.", 'python chat.py --prompt "Name three fruits." --stats')
+    parser = new_parser("Talk to a model in the terminal.", '--prompt "Hi!"')
     add = parser.add_argument
-    add("--model", metavar="NAME", help="a name as for finetune.py (default: the newest run in out/, else gpt2-tiny)")
+    add("--model", metavar="NAME", help="as for finetune.py (default: the newest run in out/)")
     add("--compare", nargs=2, metavar="MODEL", help="two models; each message is answered by both")
     add("--prompt", metavar="TEXT", help="answer this one message and leave")
     add("--system", metavar="TEXT", help="a system message before the conversation")
-    add("--ab", action="store_true", help="two replies to each message; your pick goes to --preferences")
-    add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="the file for the picks (%(default)s)")
-    add("--stats", action="store_true", help="print the speed of each reply on stderr")
+    add("--ab", action="store_true", help="two replies to each message, to pick from")
+    add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="where picks go (%(default)s)")
+    add("--stats", action="store_true", help="the speed of each reply, on stderr")
     add("--temperature", metavar="X", type=between(*LIMITS["temperature"]), default=0.7,
-        help="0: always the likeliest token; higher: more varied (%(default)s)")
+        help="0: the likeliest token; higher: varied (%(default)s)")
     add("--top_k", metavar="N", type=between(*LIMITS["top_k"]), default=0,
         help="only the k likeliest tokens; 0: all (%(default)s)")
     add("--top_p", metavar="X", type=between(*LIMITS["top_p"]), default=0.9,
-        help="only the likeliest tokens that make up this share (%(default)s)")
+        help="only the likeliest that make up this share (%(default)s)")
     add("--max_new_tokens", metavar="N", type=between(*LIMITS["max_new_tokens"]), default=256,
         help="longest reply (%(default)s)")
     add("--seed", metavar="N", type=between(0, 2 ** 60), help="for the same replies every time")
-    add_device(add)
-    add("--dtype", choices=("float32", "bfloat16", "float16"), help="of the weights "
-        "(default: float16 on a GPU, else float32)")
-    add("--cuda_graph", action="store_true", help="on a GPU: replay each token's pass from a CUDA graph (not measured)")
+    add("--dtype", metavar="NAME", choices=("float32", "bfloat16", "float16"),
+        help="float32, bfloat16, float16 (default: float16 on a GPU)")
+    add("--cuda_graph", action="store_true", help="on a GPU: replay each pass from a CUDA graph (not measured)")
+    add_common(add)
     args = parser.parse_args()
     args.device = device_of(args.device)
     # float16, not bfloat16: GPT-2's logits are far from zero, where bfloat16 has steps of a quarter

@@ -9,8 +9,11 @@ likelier it makes an answer than a frozen copy of itself, the reference, is the 
 pushes the reward of the chosen answer above that of the rejected one.
 """
 import signal
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
+import sys
+if __name__ == "__main__":  # for the seconds that importing torch takes
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C; see gpt2.run
+    if sys.stderr and sys.stderr.isatty():
+        print("importing torch ...", end="\r", file=sys.stderr, flush=True)
 import hashlib
 import json
 import re
@@ -219,20 +222,20 @@ def answers_to(prompts, model, tokenizer, template):
 
 def main():
     parser = finetune.new_parser("Direct Preference Optimization: learn from pairs of answers.",
-                                 "python dpo.py --model out/sft --data out/preferences.jsonl --epochs 3")
+                                 "--model out/sft --epochs 3")
     add = parser.add_argument_group("model and data").add_argument
-    add("--model", metavar="NAME", help="a run, or a name as for finetune.py (default: the newest tuned run in out/)")
-    add("--data", nargs="+", metavar="FILE", help="pairs in .json or .jsonl, also .gz (default: data/preferences.json)")
+    add("--model", metavar="NAME", help="a run, or as for finetune.py (default: the newest tuned one)")
+    add("--data", nargs="+", metavar="FILE", help=".json or .jsonl (default: data/preferences.json)")
     add("--out", metavar="FOLDER", default="out/dpo", help="folder of the run (%(default)s)")
     add = parser.add_argument_group("the loss").add_argument
     add("--beta", metavar="X", type=finetune.POSITIVE, default=0.1,
         help="how strongly to hold on to the reference (%(default)s)")
-    add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own, or IPO (%(default)s)")
+    add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own or IPO's (%(default)s)")
     add("--label_smoothing", metavar="X", type=between(0, 0.49), default=0.0,
-        help="share of pairs believed to be the wrong way round (%(default)s)")
-    add("--average", action="store_true", help="mean log-probability per token, not the sum: against length bias")
+        help="share of pairs believed to be wrong (%(default)s)")
+    add("--average", action="store_true", help="log-probability per token, not the sum: against length bias")
     add("--sft_coef", metavar="X", type=between(0, 1e6), default=0.5,
-        help="weight of the SFT loss on the chosen answer; 0: DPO alone (%(default)s)")
+        help="weight of the SFT loss of the chosen answer (%(default)s)")
     finetune.add_flags(parser, weight_decay=0.0)
     args = parser.parse_args()
     args.model = finetune.newest_run(without="reference.pt") if args.model is None else args.model

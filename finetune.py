@@ -9,8 +9,11 @@ In reading order: conversations and their templates, reading files, ids and loss
 loop (dpo.py uses it too), evaluation, the picture of the loss, main.
 """
 import signal
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C while torch is imported; see gpt2.run
+import sys
+if __name__ == "__main__":  # for the seconds that importing torch takes
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback from Ctrl-C; see gpt2.run
+    if sys.stderr and sys.stderr.isatty():
+        print("importing torch ...", end="\r", file=sys.stderr, flush=True)
 import argparse
 import collections
 import contextlib
@@ -24,7 +27,6 @@ import os
 import random
 import re
 import shlex
-import sys
 import time
 import timeit
 from pathlib import Path
@@ -450,6 +452,13 @@ def add_up(params, numbers, device):
     return numbers.tolist()
 
 
+def make_optimizer(params, args):
+    """AdamW (Loshchilov and Hutter, 2019); the weights of matrices decay, biases and layer norms do not."""
+    groups = [{"params": [p for p in params if p.dim() >= 2], "weight_decay": args.weight_decay},
+              {"params": [p for p in params if p.dim() < 2], "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.95), fused=args.device.startswith(("cpu", "cuda")))
+
+
 def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save_best, args, figures=()):
     """Trains the parameters that require gradients; returns the rows of log.csv, a dict for each step.
 
@@ -465,10 +474,7 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     """
     out = Path(args.out)
     params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    matrices, vectors = [p for p in params.values() if p.dim() >= 2], [p for p in params.values() if p.dim() < 2]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": args.weight_decay},
-                                   {"params": vectors, "weight_decay": 0.0}],
-                                  lr=args.lr, betas=(0.9, 0.95), fused=args.device.startswith(("cpu", "cuda")))
+    optimizer = make_optimizer(list(params.values()), args)
     # The head's gradient is dense; rows added to it save a second one of its size: 0.15 GB for GPT-2, and 2% of a step
     model.wte.sparse = args.device == "cpu"  # elsewhere not tried
     size = args.batch_size * args.grad_accum * WORLD_SIZE
@@ -481,14 +487,13 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
                    f"{frozen:.6g}"]
 
     def save_state():
-        write_tensors(out / "training_state.pt", step=step, tokens=tokens, seconds=seconds, best=best, rows=rows,
-                      args=vars(args), fingerprint=fingerprint, optimizer=optimizer.state_dict(),
-                      params={name: p.detach() for name, p in params.items()}, rng=torch.get_rng_state())
+        write_tensors(out / "training_state.pt", rows=rows, args=vars(args), fingerprint=fingerprint,
+                      optimizer=optimizer.state_dict(), params={name: p.detach() for name, p in params.items()},
+                      rng=torch.get_rng_state())
 
     if args.resume:
-        kept, step, tokens, seconds, best, rows, values, moments, rng = read_tensors(
-            out / "training_state.pt", "fingerprint", "step", "tokens", "seconds", "best", "rows", "params",
-            "optimizer", "rng")
+        kept, rows, values, moments, rng = read_tensors(
+            out / "training_state.pt", "fingerprint", "rows", "params", "optimizer", "rng")
         if kept != fingerprint:
             raise UserError(f"the data, model or number of processes is not what the run in {out} was started with")
         with torch.no_grad():
@@ -497,12 +502,12 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
         optimizer.load_state_dict(moments)
         torch.set_rng_state(rng)
     else:
-        step, tokens, seconds = 0, 0, 0.0
         rows = [dict(step=0, epoch=0, tokens=0, seconds=0, lr=0, **evaluate(model.eval()))]
-        best = rows[0]["val_loss"]
         save_best()  # the model as it is: from now on the run folder can always be loaded
         print(describe(rows[0], steps), flush=True)
         save_state()
+    step, tokens, seconds = (rows[-1][name] for name in ("step", "tokens", "seconds"))
+    best = min(row["val_loss"] for row in rows if "val_loss" in row)
 
     wandb = start_wandb(args) if args.wandb and RANK == 0 else None
     columns = (*COLUMNS, *figures, *(name for name in rows[0] if name not in COLUMNS))
@@ -715,34 +720,36 @@ DATA = Path(__file__).resolve().parent / "data"
 
 
 def new_parser(description, example):
-    """A parser whose help fits a screen."""
+    """A parser whose help fits a screen: a line for each flag."""
     parser = argparse.ArgumentParser(
-        usage="python %(prog)s [flags]", description=description, epilog=f"example: {example}",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=28, width=120))
+        usage=f"python %(prog)s [flags], such as: python %(prog)s {example}", description=description, add_help=False,
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30))
     def error(message):
         raise UserError(f"{message} (--help lists the flags)")
     parser.error = error
     return parser
 
 
-def add_device(add):
+def add_common(add):
+    """The flags of every script."""
     add("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    add("-h", "--help", action="help", help="these lines")
 
 
 def add_flags(parser, weight_decay):
     """The flags that training takes, here and in dpo.py. None: chosen in main to suit the model and the data."""
     add = parser.add_argument_group("training").add_argument
     add("--epochs", metavar="X", type=between(1e-38, 1e6),
-        help="passes over the data, 0.5 is half (default: suits its size)")
+        help="passes over the data, or 0.5 of one (default: suits its size)")
     add("--lr", metavar="X", type=POSITIVE, help="peak learning rate (default: suits the model)")
     add("--batch_size", metavar="N", type=COUNT, default=8,
-        help="examples computed at once; lower it when memory runs out (%(default)s)")
+        help="examples computed at once; lower it to save memory (%(default)s)")
     add("--grad_accum", metavar="N", type=COUNT, default=1,
-        help="batches added up before a step: same result as a larger batch (%(default)s)")
+        help="batches added up before a step, like a larger batch (%(default)s)")
     add("--max_len", metavar="N", type=COUNT, default=512,
         help="tokens an example may have; older turns are cut (%(default)s)")
-    add("--lora", metavar="RANK", type=COUNT, help="train low-rank adapters of this rank instead of all weights")
-    add("--dropout", metavar="X", type=between(0, 0.99), default=0.0, help="share of activations (%(default)s)")
+    add("--lora", metavar="RANK", type=COUNT, help="train low-rank adapters of this rank, not all weights")
+    add("--dropout", metavar="X", type=between(0, 0.99), default=0.0, help="share of the activations (%(default)s)")
     add("--weight_decay", metavar="X", type=between(0, 1e6), default=weight_decay,
         help="of AdamW, on matrices only (%(default)s)")
     add("--clip", metavar="X", type=POSITIVE, default=1.0, help="largest norm of the gradient (%(default)s)")
@@ -750,14 +757,15 @@ def add_flags(parser, weight_decay):
     add("--eval_prompts", metavar="N", type=between(0, 10 ** 6), default=50,
         help="held-out prompts to answer at the end (%(default)s)")
     add("--split", metavar="A/B/C", type=shares, default=(85, 10, 5),
-        help="train/validation/test shares, or train/held-out (85/10/5)")
+        help="train/validation/test, or train/held-out (85/10/5)")
     add = parser.add_argument_group("the run").add_argument
-    add("--resume", action="store_true", help="go on with an interrupted run; all other settings are read from it")
+    add("--resume", action="store_true", help="go on with the interrupted run in --out, with its settings")
     add("--seed", metavar="N", type=between(0, 2 ** 60), default=0, help="of split, order and samples (%(default)s)")
-    add_device(add)
-    add("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="auto tries which is faster")
-    add("--compile", action="store_true", help="torch.compile the model: slow start, faster steps")
-    add("--wandb", action="store_true", help="log to Weights & Biases as well (pip install wandb)")
+    add("--dtype", metavar="NAME", choices=("auto", "float32", "bfloat16"), default="auto",
+        help="float32, bfloat16, auto: the faster one (%(default)s)")
+    add("--compile", action="store_true", help="torch.compile: slow start, faster steps")
+    add("--wandb", action="store_true", help="log to Weights & Biases too (pip install wandb)")
+    add_common(add)
 
 
 def newest_run(without=""):
@@ -911,19 +919,19 @@ def report(model, tokenizer, conversations, template, args):
 
 def main():
     parser = new_parser("Fine-tune GPT-2 on instructions, dialogues or plain text.",
-                        "python finetune.py --model gpt2 --data my_records.json --epochs 3")
+                        "--model gpt2 --data my.json")
     add = parser.add_argument_group("model and data").add_argument
     add("--model", metavar="NAME", default="gpt2-tiny",
-        help=f"gpt2-tiny, {', '.join(gpt2.PRESETS)}, owner/repo, or a folder (%(default)s)")
-    add("--data", nargs="+", metavar="FILE", help="Alpaca, OpenAI, ShareGPT or two-people records (.json .jsonl .gz), "
-        "or .txt (default: the instructions and dialogues in data/)")
-    add("--rehearse", nargs="+", metavar="FILE", help="conversations that are only trained on, so that the model keeps "
-        "what it could do (with gpt2-tiny and the default data: data/tiny/talks.json)")
-    add("--template", choices=("alpaca", "chat"), help="how a conversation becomes text (default: suits the data)")
-    add("--learn", choices=("answers", "all"), default="answers", help="all: what the user says too (%(default)s)")
+        help="gpt2-tiny, gpt2, gpt2-medium ..., owner/repo, folder (%(default)s)")
+    add("--data", nargs="+", metavar="FILE", help=".json, .jsonl or .txt (default: the conversations in data/)")
+    add("--rehearse", nargs="+", metavar="FILE", help="conversations only to train on, to keep old skills (see README)")
+    add("--template", metavar="NAME", choices=("alpaca", "chat"),
+        help="alpaca or chat: who speaks, as text (default: suits the data)")
+    add("--learn", metavar="WHAT", choices=("answers", "all"), default="answers",
+        help="answers, or all: the user's words too (%(default)s)")
     add("--from_scratch", action="store_true", help="random weights in the shape of --model")
-    add("--out", metavar="FOLDER", help="folder of the run (out/sft, or out/eval with --eval_only)")
-    add("--eval_only", action="store_true", help="evaluate --model on the test part of --data; train nothing")
+    add("--out", metavar="FOLDER", help="folder of the run (out/sft; with --eval_only out/eval)")
+    add("--eval_only", action="store_true", help="evaluate on the test part of --data, train nothing")
     add_flags(parser, weight_decay=0.01)
     args = parser.parse_args()
     args.out = args.out or ("out/eval" if args.eval_only else "out/sft")

@@ -64,11 +64,8 @@ class Conv1D(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(n_in, n_out))
         self.bias = nn.Parameter(torch.empty(n_out))
-        self.fast = None  # a 16-bit copy of the weight, (out, in): see `quicken`
 
     def forward(self, x):
-        if self.fast is not None and x.numel() == x.size(-1):  # a single token
-            return F.linear(x.half(), self.fast).to(x.dtype) + self.bias
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
 
 
@@ -124,7 +121,6 @@ class GPT(nn.Module):
         # meta device that imports torch.compile
         self.wte = nn.Embedding.from_pretrained(torch.empty(config.vocab_size, config.n_embd), freeze=False)
         self.wpe = nn.Embedding.from_pretrained(torch.empty(config.n_positions, config.n_embd), freeze=False)
-        self.fast = None  # a 16-bit copy of wte: see `quicken`
         self.drop = nn.Dropout(0.0)
         self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
@@ -154,8 +150,6 @@ class GPT(nn.Module):
 
     def head(self, x):
         """Logits (..., V) of hidden states (..., C): a score for each next token. The matrix is wte again ("tied")."""
-        if self.fast is not None and x.numel() == x.size(-1):  # a single token
-            return F.linear(x.half(), self.fast).to(x.dtype)
         return F.linear(x, self.wte.weight)
 
     def forward(self, ids, positions=None, mask=None, cache=None):
@@ -338,19 +332,27 @@ def quicken(model):
     """Gives a float32 model on the CPU float16 copies of its matrices for passes of a single token: a reply is bound by
     reading weights, and these are half the bytes. Only where trying them on this machine is a fifth faster; returns
     whether it was. The context is still read in float32. Do not train the model afterwards."""
-    layers = [block.mlp.c_fc for block in model.h]  # to try on; together they are larger than a processor's cache
+    def halve(layer, name, weight, bias):  # puts itself before the layer's method of that name
+        original, half = getattr(layer, name), weight.half().contiguous()  # half (out, in)
+        def forward(x):  # (..., in)
+            return original(x) if x.numel() > x.size(-1) else F.linear(x.half(), half).to(x.dtype) + bias
+        setattr(layer, name, forward)
+    tried = [block.mlp.c_fc for block in model.h]  # together they are larger than a processor's cache
     x = torch.zeros(1, 1, model.config.n_embd)
     def seconds():  # the first of two times is slower
-        return min(timeit.repeat(lambda: [layer(x) for layer in layers], number=4, repeat=2))
+        return min(timeit.repeat(lambda: [layer(x) for layer in tried], number=4, repeat=2))
     before = seconds()
-    for layer in layers:
-        layer.fast = layer.weight.T.half().contiguous()
-    faster = 1.2 * seconds() < before
-    for module in model.modules():
-        if isinstance(module, Conv1D):
-            module.fast = module.weight.T.half().contiguous() if faster else None
-    model.fast = model.wte.weight.half() if faster else None
-    return faster
+    for layer in tried:
+        halve(layer, "forward", layer.weight.T, layer.bias)
+    if 1.2 * seconds() > before:
+        for layer in tried:
+            del layer.forward
+        return False
+    for block in model.h:
+        for layer in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_proj):
+            halve(layer, "forward", layer.weight.T, layer.bias)
+    halve(model, "head", model.wte.weight, 0.0)
+    return True
 
 
 @torch.inference_mode()
@@ -797,6 +799,19 @@ def load_weights(model, path, device="cpu"):
     model.load_state_dict({name: tensors[name].to(device, dtype, copy=True) for name in shapes}, assign=True)
 
 
+def files_of(name):
+    """A function from the name of a file of a model to its path, to where it is downloaded first if need be."""
+    if name in PRESETS:
+        repo, revision, sha256, _ = PRESETS[name]
+        return functools.partial(fetch, repo, revision, sha256=sha256)
+    folder = TINY if name == "gpt2-tiny" else Path(os.path.expanduser(name))
+    if name and folder.is_dir():
+        return folder.joinpath
+    if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not folder.parent.is_dir():  # out/typo is no repository
+        return functools.partial(fetch, name, "main")
+    raise UserError(f"no model {name!r}: give gpt2-tiny, {', '.join(PRESETS)}, owner/repo, or an existing folder")
+
+
 def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     """The model and its tokenizer: (GPT, Tokenizer).
 
@@ -805,24 +820,12 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     weights       False leaves the weights random: a model to train from scratch
     """
     name = str(name_or_path)
-    folder = TINY if name == "gpt2-tiny" else Path(os.path.expanduser(name))
-    if name in PRESETS:
-        repo, revision, sha256, shape = PRESETS[name]
-        find = functools.partial(fetch, repo, revision, sha256=sha256)
-    elif name and folder.is_dir():
-        find = folder.joinpath
-    elif re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not folder.parent.is_dir():  # out/typo is no repository
-        find = functools.partial(fetch, name, "main")
-    else:
-        raise UserError(f"no model {name!r}: give gpt2-tiny, {', '.join(PRESETS)}, owner/repo, or an existing folder")
-
-    config = Config(**shape) if name in PRESETS else read_config(find("config.json"))
+    find = files_of(name)
+    config = Config(**PRESETS[name][-1]) if name in PRESETS else read_config(find("config.json"))
     try:
-        if name in PRESETS or folder.is_dir() and not find("vocab.json").exists():
-            texts = gpt2_vocabulary()
-        else:
-            texts = [find(file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
-        tokenizer = Tokenizer(*texts)
+        own = name not in PRESETS and find("vocab.json").exists()
+        tokenizer = Tokenizer(*([find(file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
+                                if own else gpt2_vocabulary()))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"the vocabulary of {name} (vocab.json, merges.txt) can't be read: {reason(error)}") from None
     if config.template == "chat":
@@ -928,6 +931,7 @@ def run(main):
             setattr(sys, name, open(os.devnull, mode))
         elif hasattr(stream, "reconfigure"):  # bytes that are no text, and characters that a terminal lacks
             stream.reconfigure(errors="replace")
+    status()  # importing torch is done
     if RANK > 0:  # the first process speaks for all
         sys.stdout = open(os.devnull, "w")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
