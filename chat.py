@@ -60,9 +60,7 @@ class Conversation:
         self.template = self.model.config.template or "alpaca"
         self.settings = {name: getattr(args, name) for name in LIMITS}
         self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0
-        self.cache = gpt2.KVCache(self.model.config)
-        if args.cuda_graph:
-            gpt2.record(self.model, self.cache)
+        self.cache = gpt2.GraphCache(self.model) if args.cuda_graph else gpt2.KVCache(self.model.config)
         self.opening = [{"role": "system", "content": args.system}] if args.system else []
         self.messages = list(self.opening)
 

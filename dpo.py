@@ -23,7 +23,7 @@ from shlex import quote
 import finetune
 import gpt2
 from finetune import as_text, autocast, between, encode_prompt, tidy
-from gpt2 import RANK, UserError, printable, status
+from gpt2 import RANK, UserError, printable
 import torch
 import torch.nn.functional as F
 
@@ -142,13 +142,11 @@ def pair_logps(model, ids, positions, part, where, target, answer):
 def reference_logps(model, pairs, batch_size, compute):
     """The two log-probabilities of every pair (prompt, chosen, rejected) under the model: (N, 2), float32."""
     numbers, device = torch.zeros(len(pairs), 2), model.wte.weight.device
-    for i, indices in enumerate(gpt2.by_length([sum(map(len, pair)) for pair in pairs], batch_size)):
+    for indices in gpt2.by_length([sum(map(len, pair)) for pair in pairs], batch_size, "pairs under the reference"):
         *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in indices])
         with autocast(device.type, compute):
             chosen_logps, rejected_logps, _ = pair_logps(model, *(t.to(device) for t in batch))
         numbers[indices] = torch.stack([chosen_logps, rejected_logps], dim=1).cpu()
-        status(f"log-probabilities under the reference: {i * batch_size:,} of {len(pairs):,} pairs")
-    status()
     return numbers
 
 
@@ -200,7 +198,7 @@ def pair_loss(model, batch, args):
 def mean_figures(model, pairs, args):
     """The means of the loss and of FIGURES over pairs that carry their reference."""
     totals, device = dict.fromkeys(("loss", *FIGURES), 0.0), model.wte.weight.device
-    for indices in gpt2.by_length([sum(map(len, pair[:3])) for pair in pairs], args.batch_size):
+    for indices in gpt2.by_length([sum(map(len, pair[:3])) for pair in pairs], args.batch_size, "evaluating"):
         batch = [t.to(device) for t in collate([pairs[j] for j in indices])]
         with autocast(args.device, args.compute):
             loss, figures = pair_loss(model, batch, args)

@@ -331,7 +331,7 @@ def example_losses(model, examples, batch_size=16):
     """For each example the summed loss in nats (float64) and the number of learned tokens: two tensors (N,)."""
     sums, counts = torch.zeros(len(examples), dtype=torch.float64), torch.zeros(len(examples), dtype=torch.int64)
     device = model.wte.weight.device
-    for indices in gpt2.by_length([len(ids) for ids, _ in examples], batch_size):
+    for indices in gpt2.by_length([len(ids) for ids, _ in examples], batch_size, "evaluating"):
         ids, targets = collate([examples[j] for j in indices])
         rows = (targets != -100).nonzero()[:, 0]  # (N,): whose token each loss is
         losses = token_losses(model, ids.to(device), targets.to(device)).cpu().double()
@@ -427,17 +427,17 @@ def start_wandb(args):
     return wandb
 
 
-def backward(model, examples, weight, collate_fn, loss_fn, args):
+def backward(model, examples, count, collate_fn, loss_fn, args):
     """Adds up the gradients of the mean loss over examples, args.batch_size of them at a time; returns that loss and
-    the means of the further figures: means over the whole step, whose weights sum to `weight`, never over one batch."""
+    the means of the further figures: means over all `count` terms of a step, never over those of one batch."""
     loss, figures = 0.0, collections.Counter()
     for i in range(0, len(examples), args.batch_size):
         batch = [t.to(args.device) for t in collate_fn(examples[i:i + args.batch_size])]
         with autocast(args.device, args.compute):
             summed, extra = loss_fn(model, batch)
-        (summed / weight).backward()  # adds to each p.grad how this loss changes with p
-        loss += summed.item() / weight
-        figures.update({name: value / weight for name, value in extra.items()})
+        (summed / count).backward()  # adds to each p.grad how this loss changes with p
+        loss += summed.item() / count
+        figures.update({name: value / count for name, value in extra.items()})
     return loss, figures
 
 
@@ -459,11 +459,11 @@ def make_optimizer(params, args):
     return torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.95), fused=args.device.startswith(("cpu", "cuda")))
 
 
-def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save_best, args, figures=()):
+def train(model, examples, lengths, counts, collate_fn, loss_fn, evaluate, save_best, args, figures=()):
     """Trains the parameters that require gradients; returns the rows of log.csv, a dict for each step.
 
-    examples    what collate_fn makes batches of; lengths and weights hold a number for each: its tokens, and its share
-                in the mean loss (an answer's tokens in SFT, 1 for a pair in DPO)
+    examples    what collate_fn makes batches of; lengths and counts hold a number for each: its tokens, and its terms
+                in the mean loss (the learned tokens in SFT, 1 for a pair in DPO)
     loss_fn     (model, batch) -> (summed loss, {name: sum} of further `figures`)
     evaluate    model -> {"val_loss": ..., further figures}
     save_best   called when val_loss is lower than ever before
@@ -483,7 +483,7 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
     warmup = min(100, math.ceil(steps / 20))
     eval_every = args.eval_every or math.ceil(steps / 10)
     frozen = sum(p.detach().cpu().double().sum().item() for p in model.parameters() if not p.requires_grad)
-    fingerprint = [len(examples), sum(lengths), sum(weights), sum(p.numel() for p in params.values()), size,
+    fingerprint = [len(examples), sum(lengths), sum(counts), sum(p.numel() for p in params.values()), size,
                    f"{frozen:.6g}"]
 
     def save_state():
@@ -527,7 +527,7 @@ def train(model, examples, lengths, weights, collate_fn, loss_fn, evaluate, save
             for group in optimizer.param_groups:
                 group["lr"] = lr
             loss, sums = backward(model, [examples[j] for j in indices[RANK::WORLD_SIZE]],
-                                  sum(weights[j] for j in indices), collate_fn, loss_fn, args)
+                                  sum(counts[j] for j in indices), collate_fn, loss_fn, args)
             stop = bool(signals)  # looked at once a step, so that all processes stop at the same one, and it is saved
             if WORLD_SIZE > 1:
                 numbers = [loss, stop, *(sums[name] for name in figures)]
@@ -901,10 +901,8 @@ def read_parts(paths, read, args):
 
 def report(model, tokenizer, conversations, template, args):
     """Evaluates on the test part, prints the figures and some answers, and writes eval.json and responses.json."""
-    status("evaluating on the test part")
     with autocast(args.device, args.compute):
         figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
-    status()
     for response, before in zip(responses, getattr(args, "before", [])):
         response["before"] = before
         answers = {"before": before, "now": response["model"], "reference": response["reference"]}
@@ -968,9 +966,9 @@ def main():
         raise UserError(f"no example is left to learn from; is --max_len {args.max_len} too small?")
     lock = make_room(args)  # noqa: F841: held as long as main runs
     lengths = [len(ids) for ids, _ in train_set]
-    weights = [int((targets != -100).sum()) for _, targets in train_set]
+    counts = [int((targets != -100).sum()) for _, targets in train_set]
     print(f"{len(train_set):,} examples to train on, {len(val_set):,} for validation; {sum(lengths):,} tokens, "
-          f"{sum(weights) / sum(lengths):.0%} of them learned. An example:\n")
+          f"{sum(counts) / sum(lengths):.0%} of them learned. An example:\n")
     show_example(min(train_set[:50], key=lambda example: len(example[0])), tokenizer)
 
     # 5e-5 is usual for GPT-2; gpt2-tiny learns slowly with it, and forgets its small talk above 3e-4. LoRA starts at
@@ -993,7 +991,7 @@ def main():
             sums, counts = example_losses(model, val_sample)
         return {"val_loss": (sums.sum() / counts.sum()).item()}
 
-    train(model, train_set, lengths, weights, collate, sft_loss, evaluate,
+    train(model, train_set, lengths, counts, collate, sft_loss, evaluate,
           lambda: gpt2.save(model, tokenizer, args.out), args)
     if RANK > 0:
         return  # the first process does the rest

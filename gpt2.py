@@ -193,21 +193,24 @@ class KVCache:
     def __init__(self, config, room=None):
         self.room, self.length, self.ids = room or config.n_positions, 0, []
         self.kept = {}  # an attention layer's k and v, (B, H, room, D) each, taken once
-        self.at = self.step = None  # where a single token goes, a tensor (1,), and its recorded pass: see `record`
 
     def append(self, layer, k, v):
         """Takes a layer's k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D). The
         length is counted on when the last layer is done: a forward pass that was interrupted does not count."""
         B, H, T, D = k.shape
         if layer not in self.kept:
-            new = k.new_empty if self.at is None else k.new_zeros  # what a mask hides must not be nan
-            self.kept[layer] = new(B, H, self.room, D), new(B, H, self.room, D)
+            self.kept[layer] = k.new_empty(B, H, self.room, D), k.new_empty(B, H, self.room, D)
         all_k, all_v = self.kept[layer]
-        if self.at is not None and T == 1:
-            return all_k.index_copy_(2, self.at, k), all_v.index_copy_(2, self.at, v)
         end = self.length + T
         all_k[:, :, self.length:end], all_v[:, :, self.length:end] = k, v
         return all_k[:, :, :end], all_v[:, :, :end]
+
+    def next_logits(self, model, new):
+        """The logits (1, V) of what follows `ids` and then the ids `new`, which belong to `ids` from now on."""
+        ids = torch.tensor([new], device=model.wte.weight.device)  # (1, T)
+        hidden = GPT.hidden(model, ids, cache=self)  # not model.hidden: --compile would compile each length anew
+        self.ids = self.ids + new
+        return model.head(hidden[:, -1])
 
     def truncate(self, length):
         """Forgets all but the first `length` tokens."""
@@ -267,12 +270,7 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
         if cache.length + len(new) > limit:
             new = (cache.ids + new)[-(limit - limit // 4):]
             cache.truncate(0)
-        if cache.step and len(new) == 1:
-            logits = cache.step(new[0])
-        else:  # GPT.hidden, not model.hidden, which --compile replaces: each length would be compiled anew
-            hidden = GPT.hidden(model, torch.tensor([new], device=device), cache=cache)  # (1, T, C)
-            logits = model.head(hidden[:, -1])  # (1, V)
-        cache.ids = cache.ids + new
+        logits = cache.next_logits(model, new)  # (1, V)
         next_id = sample(logits, temperature, top_k, top_p, generator).item()
         if next_id in stop:
             return
@@ -280,10 +278,14 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
         new = [next_id]
 
 
-def by_length(lengths, size):
-    """Lists of up to `size` indices, from the shortest item to the longest: little padding where they are a batch."""
+def by_length(lengths, size, title):
+    """Yields lists of up to `size` indices, from the shortest item to the longest, which leaves little padding in a
+    batch; on the terminal it says how far the work of this title is."""
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    return [order[i:i + size] for i in range(0, len(order), size)]
+    for i in range(0, len(order), size):
+        status(f"{title}: {i:,} of {len(order):,}")
+        yield order[i:i + size]
+    status()
 
 
 @torch.inference_mode()
@@ -298,14 +300,15 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
     generator = None if seed is None else torch.Generator(device).manual_seed(seed)
     max_new_tokens = min(max_new_tokens, limit - 1)
     answers = [[] for _ in prompts]
-    for batch in by_length([len(prompt) for prompt in prompts], batch_size):  # indices of prompts, one a row
+    for batch in by_length([len(prompt) for prompt in prompts], batch_size, "answering"):  # indices, one a row
         going = set(batch)
         rows = [prompts[i][-(limit - max_new_tokens):] for i in batch]
         width = max(map(len, rows))
         pad = torch.tensor([width - len(row) for row in rows], device=device)[:, None]  # (B, 1)
         ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)  # (B, T)
         cache = KVCache(model.config, width + max_new_tokens)
-        for _ in range(max_new_tokens):
+        for new in range(max_new_tokens):
+            status(f"answering {len(prompts):,} prompts: {len(batch)} at once, token {new} of at most {max_new_tokens}")
             query = torch.arange(cache.length, cache.length + ids.size(1), device=device)[:, None]  # (T, 1)
             key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
             # No real token looks at padding; padding looks at itself, because a softmax over nothing is nan.
@@ -355,45 +358,56 @@ def quicken(model):
     return True
 
 
-@torch.inference_mode()
-def record(model, cache):
-    """Makes `generate` replay the pass of a single token from a CUDA graph, which launches its kernels at once: one by
-    one, from Python, launching takes longer than such small matrix products do. In a graph all shapes are fixed, so the
-    token looks at the whole room of the cache, under a mask. After "CUDA Graphs" in PyTorch's notes; not measured yet.
-    On the CPU the same pass is made without a graph."""
-    device = model.wte.weight.device
-    id, at = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
-    places = torch.arange(cache.room, device=device)  # (S,)
-    cache.at = at
+class GraphCache(KVCache):
+    """A KVCache for a GPU, where `generate` replays the pass of a single token from a CUDA graph, which launches its
+    kernels at once: one by one, from Python, launching takes longer than such small matrix products do. In a graph all
+    shapes are fixed, so the token looks at the whole room of the cache, under a mask. After "CUDA Graphs" in PyTorch's
+    notes; not measured yet. On the CPU the same pass is made without a graph."""
 
-    def logits():
-        return model.head(GPT.hidden(model, id[None], at, (places <= at)[None], cache)[:, -1])  # (1, V)
+    @torch.inference_mode()
+    def __init__(self, model):
+        super().__init__(model.config)
+        wte, H = model.wte.weight, model.config.n_head
+        for block in model.h:  # zeros: what a mask hides must not be nan
+            self.kept[block.attn] = wte.new_zeros(2, 1, H, self.room, wte.size(1) // H).unbind()  # (1, H, room, D)
+        self.id, self.at = wte.new_zeros(2, 1, dtype=torch.int64)  # a token and its place, (1,)
+        self.places = torch.arange(self.room, device=wte.device)  # (S,)
+        self.replay = functools.partial(self.pass_of_one, model)
+        if wte.is_cuda:
+            torch.cuda.set_device(wte.device)
+            stream = torch.cuda.Stream()
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):  # what is done only the first time must not be in the graph
+                for _ in range(3):
+                    self.pass_of_one(model)
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                logits = self.pass_of_one(model)
+            def replay():
+                graph.replay()
+                return logits  # written anew each time
+            self.replay, self.length = replay, 0
 
-    replay = logits
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # what is done only the first time must not be in the graph
-            for _ in range(3):
-                logits()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            recorded = logits()
-        cache.length = 0
-        def replay():
-            graph.replay()
-            return recorded
+    def pass_of_one(self, model):
+        mask = (self.places <= self.at)[None]  # (1, S)
+        return model.head(GPT.hidden(model, self.id[None], self.at, mask, self)[:, -1])  # (1, V)
 
-    def step(next_id):
-        length = cache.length
-        id.fill_(next_id)
-        at.fill_(length)
-        out = replay()
-        cache.length = length + 1
-        return out
-    cache.step = step
+    def append(self, layer, k, v):
+        if k.size(2) > 1:
+            return super().append(layer, k, v)
+        all_k, all_v = self.kept[layer]
+        return all_k.index_copy_(2, self.at, k), all_v.index_copy_(2, self.at, v)
+
+    def next_logits(self, model, new):
+        if len(new) > 1:
+            return super().next_logits(model, new)
+        length = self.length
+        self.id.fill_(new[0])
+        self.at.fill_(length)
+        logits = self.replay()
+        self.length, self.ids = length + 1, self.ids + new
+        return logits
 
 
 # ---- LoRA: Low-Rank Adaptation of Large Language Models (Hu et al., 2021) -------------------------------------------
@@ -540,6 +554,7 @@ def atomic_write(path, mode="w"):
         raise UserError(f"{path} is not a file that can be written")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
+    status(f"saving {path}")
     try:
         with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as f:
             yield f
@@ -548,6 +563,7 @@ def atomic_write(path, mode="w"):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        status()
 
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool, "U8": torch.uint8,
@@ -795,8 +811,10 @@ def load_weights(model, path, device="cpu"):
     for name in sorted(tensors.keys() - shapes.keys()):
         if not re.fullmatch(r"lm_head\.weight|h\.\d+\.attn\.(masked_)?bias", name):
             raise UserError(f"{path} has a tensor {name}, which no GPT-2 of {model.config.n_layer} layers has")
+    status(f"reading {path}")
     dtype = model.wte.weight.dtype
     model.load_state_dict({name: tensors[name].to(device, dtype, copy=True) for name in shapes}, assign=True)
+    status()
 
 
 def files_of(name):
@@ -938,6 +956,7 @@ def run(main):
     try:
         main()
     except (KeyboardInterrupt, EOFError):
+        status()
         sys.exit(130)
     except (UserError, OSError) as error:
         message = reason(error)

@@ -322,9 +322,8 @@ def test_cache_reused_over_calls(recorded):
     """A cache handed from call to call (grown, diverging, shorter, equal, too long) never changes the answer, nor where
     single tokens go through the pass of fixed shapes that a GPU records, which must not see what the cache held
     before."""
-    model, cache, rng = tiny_model(), gpt2.KVCache(tiny_model().config), random.Random(0)
-    if recorded:
-        gpt2.record(model, cache)
+    model, rng = tiny_model(), random.Random(0)
+    cache = gpt2.GraphCache(model) if recorded else gpt2.KVCache(model.config)
     ids = random_ids(8).tolist()
     for turn in range(30):
         stream = gpt2.generate(model, ids, 12, temperature=0, stop=(), cache=cache)
