@@ -56,6 +56,9 @@ needs_real = pytest.mark.skipif(not SAMPLES, reason="GPT2_CHAT_DATA names no fol
 EOT = gpt2.EOT
 
 
+# ---- Helpers and fixtures -------------------------------------------------------------------------------------------
+
+
 def user(text):
     return {"role": "user", "content": text}
 
@@ -76,12 +79,6 @@ def tokenizer(vocabulary):
     tokenizer = gpt2.Tokenizer(*vocabulary)
     tokenizer.add_roles()
     return tokenizer
-
-
-torch.set_num_threads(1)  # tiny models: threads would only wait for each other
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Helpers and fixtures
 
 
 def tiny_model(seed=0, **shape):
@@ -155,8 +152,7 @@ def files_in(folder):
     return sorted(str(p.relative_to(folder)) for p in Path(folder).rglob("*") if p.is_file() and p.suffix != ".lock")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The model against transformers
+# ---- gpt2.py: the model, against transformers -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape, dtype, prefix, masks", [
@@ -282,8 +278,7 @@ def test_resize(dtype):
     assert len(model.wte.weight) == model.config.vocab_size == 303
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Generation
+# ---- gpt2.py: generation --------------------------------------------------------------------------------------------
 
 
 def naive(model, ids, n, stop=()):
@@ -434,7 +429,6 @@ def test_rows_are_sampled_independently():
     assert gpt2.sample(logits, top_p=0.5).tolist() == gpt2.sample(logits, top_k=1).tolist() == [0, 2, 1]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
 def test_quicken(monkeypatch):
     """The float16 copies for single tokens give the text of float32, are used for nothing else, and only where
     faster."""
@@ -442,20 +436,18 @@ def test_quicken(monkeypatch):
     prompts = [tokenizer.encode(text)
                for text in ("Once there was a little cat called", "A: Hi! How are you?\nB:", "What color is")]
     before = [list(gpt2.generate(model, ids, 50, temperature=0)) for ids in prompts]
+    untouched, one = gpt2.load("gpt2-tiny")[0], torch.tensor([prompts[0][:1]])
     monkeypatch.setattr(gpt2.timeit, "repeat", lambda *_, **__: [1.0, 1.0])  # it seems to be no faster
-    assert not gpt2.quicken(model)
-    assert all(torch.equal(model(ids[None, :1]), gpt2.load("gpt2-tiny")[0](ids[None, :1])) for ids in map(torch.tensor, prompts))
+    assert not gpt2.quicken(model) and torch.equal(model(one), untouched(one))
     times = iter([[20.0, 10.0], [2.0, 1.0]])  # before, and after
     monkeypatch.setattr(gpt2.timeit, "repeat", lambda *_, **__: next(times))
     assert gpt2.quicken(model)
     assert before == [list(gpt2.generate(model, ids, 50, temperature=0)) for ids in prompts]
     ids = torch.tensor([prompts[0]])
-    with torch.no_grad():
-        assert torch.equal(model(ids), gpt2.load("gpt2-tiny")[0](ids))
-        assert not torch.equal(model(ids[:, :1]), gpt2.load("gpt2-tiny")[0](ids[:, :1]))
+    assert torch.equal(model(ids), untouched(ids)) and not torch.equal(model(one), untouched(one))
 
 
-# LoRA
+# ---- gpt2.py: LoRA --------------------------------------------------------------------------------------------------
 
 
 def test_lora_starts_at_zero_and_trains_only_its_matrices():
@@ -523,8 +515,7 @@ def test_lora_on_a_half_precision_model():
     assert same(logits_of(model, ids), before, atol=0)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The tokenizer
+# ---- gpt2.py: the tokenizer -----------------------------------------------------------------------------------------
 
 TEXTS = [
     "", " ", "Hello, my dog is a little", "def f(x):\n    return x ** 2  # squared\n\n\tprint(f(3))\r\n",
@@ -654,8 +645,7 @@ def test_windows_line_ends(tmp_path, vocabulary):
     assert tokenizer.encode(TEXTS[3]) == gpt2.Tokenizer(*vocabulary).encode(TEXTS[3])
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Files
+# ---- gpt2.py: files, load and save ----------------------------------------------------------------------------------
 
 
 def raw_safetensors(header, data=b""):
@@ -914,8 +904,7 @@ def test_no_numpy_warning_and_no_transformers():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Download, from a server on this machine that plays the hub
+# ---- gpt2.py: download, from a server on this machine that plays the hub --------------------------------------------
 
 
 class Hub(http.server.ThreadingHTTPServer):
@@ -1236,8 +1225,7 @@ def test_a_missing_folder_is_no_repository(hub, name):
     assert not hub.log and not hub.waits
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Fixtures
+# ---- Fixtures of the scripts ----------------------------------------------------------------------------------------
 
 
 def make_model(vocab_size, seed=0, n_positions=256):
@@ -1344,8 +1332,7 @@ def assert_same(a, b, tolerance=0):
         assert torch.allclose(a[name], b[name], rtol=0, atol=tolerance), name
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# finetune.py: templates and the mask
+# ---- finetune.py: templates and the mask ----------------------------------------------------------------------------
 
 TALK = [user("Hello"), bot("Hi you"), user("How are you?\n"), bot("Fine\n\n### Response:\nno")]
 WITH_INPUT = [user("Add" + finetune.INPUT + "1 2"), bot("3")]
@@ -1466,8 +1453,7 @@ def test_nothing_to_learn_is_dropped_and_counted(tokenizer, capsys):
     assert len(examples) == 2 and "1 " in capsys.readouterr().out
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# finetune.py: reading files
+# ---- finetune.py: reading files -------------------------------------------------------------------------------------
 
 SAME = [[user("Hé 🙂"), bot("Hi\nyou")]]
 RECORD = {"instruction": "Hé 🙂", "input": "", "output": "Hi\nyou"}
@@ -1630,8 +1616,7 @@ def test_documents(tokenizer, tmp_path):
         assert all(0 < len(ids) == len(targets) <= max_len for ids, targets in examples)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# finetune.py: batches and the loss
+# ---- finetune.py: batches and the loss ------------------------------------------------------------------------------
 
 
 def test_collate_pads_by_length():
@@ -1806,8 +1791,7 @@ def test_resume_reads_a_log_with_nan(tokenizer, tmp_path):
     assert [row["step"] for row in go(True, None)] == [0, 1, 2, 3, 4]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# finetune.py: runs
+# ---- finetune.py: runs ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -2401,8 +2385,7 @@ def test_help(module, cli):
     assert code == 0 and f"such as: python {module.__name__}.py" in out
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# finetune.py: figures
+# ---- finetune.py: figures -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer, reference, value", [
@@ -2477,8 +2460,7 @@ def test_evaluation_of_the_model_itself(model, tokenizer):
         assert response["model"] == alone
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# dpo.py
+# ---- dpo.py ---------------------------------------------------------------------------------------------------------
 
 
 GOLD = [torch.tensor(row) for row in ([-0.5, -10, -1], [-0.1, -30, -21], [-0.5, -10.1, -0.1], [-0.1, -20.1, -0.1])]
@@ -2820,8 +2802,7 @@ def test_dpo_lora_leaves_the_reference(cli, tuned, data, tmp_path):
     assert changed and all(re.search(r"c_(attn|proj)\.weight", name) for name in changed)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# chat.py
+# ---- chat.py --------------------------------------------------------------------------------------------------------
 
 
 def chat_args(**changes):
@@ -3108,8 +3089,7 @@ def test_piped_binary(tuned, tmp_path):
     assert len(out.splitlines()) >= 4
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# data/*.json
+# ---- data/*.json ----------------------------------------------------------------------------------------------------
 
 
 def shipped(name):
@@ -3214,8 +3194,7 @@ def test_data_readme():
     assert all(f"| `{name}` |" in text for name in load_prepare().SOURCES)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# prepare.py
+# ---- data/prepare.py ------------------------------------------------------------------------------------------------
 
 
 def load_prepare():
@@ -3578,8 +3557,7 @@ def test_prepared_pairs_are_read_as_written(prepare, tmp_path):
         dpo.read_pairs(tmp_path / "pairs.json")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The real GPT-2, where its weights are on this machine already
+# ---- The real GPT-2, where its weights are on this machine already --------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -3660,8 +3638,8 @@ def test_real_gpt2_learns_at_the_known_rate(real_gpt2):
         optimizer.step()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# --bench: GPT-2 124M with random weights, the same records, real tokens only. Each measurement is a process of its own,
+# ---- --bench --------------------------------------------------------------------------------------------------------
+# GPT-2 124M with random weights, the same records, real tokens only. Each measurement is a process of its own,
 # so that its peak memory can be read, and they run one after another.
 
 

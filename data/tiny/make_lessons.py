@@ -1,9 +1,9 @@
 """
-The text of gpt2-tiny's last part of training, with lessons.tsv in it.
+The text of gpt2-tiny's last part of training, with lessons in it.
 
     python make_lessons.py corpus.txt.xz --out gpt2-tiny/lessons.txt
 
-lessons.tsv holds questions and small tasks with their answers, one a line, and short conversations (user and assistant in
+lessons/*.tsv hold questions and small tasks with their answers, one a line, and short conversations (user and assistant in
 turn, a tab between them; \\n is a line break). The model sees each of them many times, every time in other company, beside
 conversations and stories from the corpus and our own sentences, all as plain text: lines that begin with A: and B:.
 """
@@ -30,7 +30,8 @@ def careless(question):
 
 def lessons():
     """Every lesson once, one to five after one another: their texts."""
-    lines = (Path(__file__).parent / "lessons.tsv").read_text(encoding="ascii").splitlines()
+    lines = [line for path in sorted((Path(__file__).parent / "lessons").glob("*.tsv"))
+             for line in path.read_text(encoding="ascii").splitlines()]
     random.shuffle(lines)
     while lines:
         several = [lines.pop() for _ in range(min(len(lines), random.randint(1, 5)))]
