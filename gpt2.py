@@ -9,13 +9,12 @@
 The names are those of the released checkpoint, so that loading is copying: wte and wpe embed tokens and positions, h
 are the blocks, ln_* layer norms, c_attn makes queries, keys and values, c_fc widens, c_proj goes back to C channels.
 Shapes in the comments: B sequences, T new tokens each, S tokens they may look at (cached and new), C channels, H heads
-of D = C / H channels, V vocabulary entries, N positions that carry loss.
+of D = C / H channels, V vocabulary entries.
 
 Language Models are Unsupervised Multitask Learners (Radford et al., 2019).
 """
 import contextlib
 import ctypes
-import functools
 import hashlib
 import json
 import math
@@ -32,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-import tiktoken
 import tiktoken.load
 
 warnings.filterwarnings("ignore", "Failed to initialize NumPy")  # torch says so at import; nothing here needs NumPy
@@ -45,7 +43,7 @@ import torch.nn.functional as F
 
 @dataclass
 class Config:
-    """The shape of a GPT-2. The first five have the names of config.json on the hub."""
+    """The shape of a GPT-2, in the words of config.json on the hub; the last two fields are our own."""
     vocab_size: int = 50257
     n_positions: int = 1024
     n_embd: int = 768
@@ -65,7 +63,7 @@ class Conv1D(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_in, n_out))
         self.bias = nn.Parameter(torch.empty(n_out))
 
-    def forward(self, x):
+    def forward(self, x):  # x @ weight + bias; addmm wants matrices, so that B and T become one for it
         return torch.addmm(self.bias, x.flatten(0, -2), self.weight).view(*x.shape[:-1], -1)
 
 
@@ -75,7 +73,7 @@ class Attention(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.n_head = config.n_head
-        self.drop = nn.Dropout(0.0)
+        self.drop = nn.Dropout(0.0)  # only holds p: scaled_dot_product_attention does the dropping
         self.c_attn = Conv1D(config.n_embd, 3 * config.n_embd)
         self.c_proj = Conv1D(config.n_embd, config.n_embd)
 
@@ -192,15 +190,15 @@ class KVCache:
 
     def __init__(self, config, room=None):
         self.room, self.length, self.ids = room or config.n_positions, 0, []
-        self.kept = {}  # an attention layer's k and v, (B, H, room, D) each, taken once
+        self.kv = {}  # an attention layer's k and v, (B, H, room, D) each, taken once
 
     def append(self, layer, k, v):
         """Takes a layer's k and v of the new tokens, (B, H, T, D); returns those of all tokens, (B, H, S, D). The
         length is counted on when the last layer is done: a forward pass that was interrupted does not count."""
         B, H, T, D = k.shape
-        if layer not in self.kept:
-            self.kept[layer] = k.new_empty(B, H, self.room, D), k.new_empty(B, H, self.room, D)
-        all_k, all_v = self.kept[layer]
+        if layer not in self.kv:
+            self.kv[layer] = k.new_empty(B, H, self.room, D), k.new_empty(B, H, self.room, D)
+        all_k, all_v = self.kv[layer]
         end = self.length + T
         all_k[:, :, self.length:end], all_v[:, :, self.length:end] = k, v
         return all_k[:, :, :end], all_v[:, :, :end]
@@ -219,16 +217,15 @@ class KVCache:
     def reuse(self, ids):
         """Forgets what `ids` does not begin with, and returns how many of them need not be computed again; the last
         one must in any case, for its logits."""
-        same = 0
-        while same < min(self.length, len(self.ids), len(ids) - 1) and self.ids[same] == ids[same]:
-            same += 1
+        known = min(self.length, len(self.ids), len(ids) - 1)
+        same = next((i for i in range(known) if self.ids[i] != ids[i]), known)  # the first place where they differ
         self.truncate(same)
         return same
 
     def keep(self, rows):
         """Keeps only these rows of the batch."""
-        for layer, (k, v) in self.kept.items():
-            self.kept[layer] = k[rows], v[rows]
+        for layer, (k, v) in self.kv.items():
+            self.kv[layer] = k[rows], v[rows]
 
 
 def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
@@ -246,7 +243,7 @@ def sample(logits, temperature=1.0, top_k=0, top_p=1.0, generator=None):
         probs, order = logits.softmax(-1).sort(descending=True)  # both (B, V), likeliest first
         beyond = probs.cumsum(-1) - probs >= top_p  # the mass before this id is enough already
         beyond[:, 0] = False  # the likeliest stays, even at top_p 0
-        logits = logits.masked_fill(beyond.scatter(-1, order, beyond), -math.inf)
+        logits = logits.masked_fill(beyond.scatter(-1, order, beyond), -math.inf)  # back in the order of the ids
     return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
 
 
@@ -304,16 +301,16 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
         going = set(batch)
         rows = [prompts[i][-(limit - max_new_tokens):] for i in batch]
         width = max(map(len, rows))
-        pad = torch.tensor([width - len(row) for row in rows], device=device)[:, None]  # (B, 1)
+        pad = torch.tensor([width - len(row) for row in rows], device=device)[:, None, None]  # (B, 1, 1)
         ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=device)  # (B, T)
         cache = KVCache(model.config, width + max_new_tokens)
-        for new in range(max_new_tokens):
-            status(f"answering {len(prompts):,} prompts: {len(batch)} at once, token {new} of at most {max_new_tokens}")
+        for step in range(max_new_tokens):
+            status(f"answering {len(prompts):,} prompts, {len(batch)} at once: token {step} of {max_new_tokens}")
             query = torch.arange(cache.length, cache.length + ids.size(1), device=device)[:, None]  # (T, 1)
             key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
             # No real token looks at padding; padding looks at itself, because a softmax over nothing is nan.
-            mask = (key <= query) & ((key >= pad[:, :, None]) | (query < pad[:, :, None]))  # (B, T, S)
-            hidden = GPT.hidden(model, ids, (query.T - pad).clamp(min=0), mask[:, None], cache)
+            mask = (key <= query) & ((key >= pad) | (query < pad))  # (B, T, S)
+            hidden = GPT.hidden(model, ids, (query.T - pad[:, 0]).clamp(min=0), mask[:, None], cache)
             next_ids = sample(model.head(hidden[:, -1]), temperature, top_k, top_p, generator)  # (B,)
             for i, id in zip(batch, next_ids.tolist()):
                 if id in stop:
@@ -369,10 +366,10 @@ class GraphCache(KVCache):
         super().__init__(model.config)
         wte, H = model.wte.weight, model.config.n_head
         for block in model.h:  # zeros: what a mask hides must not be nan
-            self.kept[block.attn] = wte.new_zeros(2, 1, H, self.room, wte.size(1) // H).unbind()  # (1, H, room, D)
+            self.kv[block.attn] = wte.new_zeros(2, 1, H, self.room, wte.size(1) // H).unbind()  # (1, H, room, D)
         self.id, self.at = wte.new_zeros(2, 1, dtype=torch.int64)  # a token and its place, (1,)
         self.places = torch.arange(self.room, device=wte.device)  # (S,)
-        self.replay = functools.partial(self.pass_of_one, model)
+        self.replay = lambda: self.pass_of_one(model)
         if wte.is_cuda:
             torch.cuda.set_device(wte.device)
             stream = torch.cuda.Stream()
@@ -396,7 +393,7 @@ class GraphCache(KVCache):
     def append(self, layer, k, v):
         if k.size(2) > 1:
             return super().append(layer, k, v)
-        all_k, all_v = self.kept[layer]
+        all_k, all_v = self.kv[layer]
         return all_k.index_copy_(2, self.at, k), all_v.index_copy_(2, self.at, v)
 
     def next_logits(self, model, new):
@@ -441,21 +438,19 @@ def lora_layers(model):
 def add_lora(model, rank, alpha, names=("c_attn", "c_proj")):
     """Freezes the model and puts a LoRA around every layer with one of these names; returns the trainable count."""
     model.requires_grad_(False)
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if name in names and isinstance(child, Conv1D):
-                setattr(parent, name, LoRA(child, rank, alpha))
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, Conv1D) and name.endswith(names):
+            model.set_submodule(name, LoRA(layer, rank, alpha))
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 @torch.no_grad()
 def merge_lora(model):
     """Adds every low-rank step to its weight and takes the LoRA layers out again."""
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, LoRA):
-                child.base.weight.copy_(child.merged())
-                setattr(parent, name, child.base)
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, LoRA):
+            layer.base.weight.copy_(layer.merged())
+            model.set_submodule(name, layer.base)
     model.requires_grad_(True)
 
 
@@ -482,9 +477,9 @@ PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$
 
 def byte_letters():
     """The letter that vocab.json writes for each byte: itself where printable, else the next one from 256 on."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [b for b in range(256) if b not in printable]
-    return {**{b: chr(b) for b in printable}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+    visible = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [b for b in range(256) if b not in visible]
+    return {**{b: chr(b) for b in visible}, **{b: chr(256 + i) for i, b in enumerate(others)}}
 
 
 class Tokenizer:
@@ -515,7 +510,7 @@ class Tokenizer:
 
     @property
     def vocab_size(self):
-        return max(max(self.special.values()) + 1, len(self.pieces))
+        return max(self.special.values()) + 1  # special ids come last
 
     def add_roles(self):
         """Appends the three role tokens."""
@@ -523,7 +518,6 @@ class Tokenizer:
             self.special.update(zip(ROLES, range(self.vocab_size, self.vocab_size + len(ROLES))))
 
     def encode(self, text):
-        """The ids of any text, none of them special."""
         ids = []
         for i in range(0, len(text), 500_000):  # tiktoken's regular expression runs out of stack on 900,000 spaces
             ids += self.bpe.encode_ordinary(text[i:i + 500_000])
@@ -620,7 +614,7 @@ def write_safetensors(tensors, path):
     with atomic_write(path, "wb") as f:
         f.write(len(header).to_bytes(8, "little") + header)
         for _, _, make in tensors.values():
-            tensor = make().detach().cpu().contiguous()
+            tensor = make().detach().cpu().contiguous()  # whose memory is written as it is, without NumPy
             f.write((ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr()))
 
 
@@ -666,26 +660,6 @@ def check_answer(r, have):
         raise UserError(f"{r.url} sent a web page instead of the file: is there a login or a proxy in between?")
 
 
-def download(url, path, sha256=None):
-    """Fetches url to the file `path`, which appears only when complete and, where its sha256 is known, verified.
-
-    What arrived before a failure stays in path.partial and is not fetched again. Dropped connections, 429 and 5xx are
-    tried again, five times without progress, waiting longer each time; then, and for any other refusal or a wrong
-    hash, UserError. Without sha256 the hash that the Hugging Face hub sends along is used, where there is one.
-    """
-    path = Path(path)
-    partial, lock = path.with_name(path.name + ".partial"), path.with_name(f".{path.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    before = path.exists()
-    with open(lock, "w") as f:
-        with contextlib.suppress(ImportError, OSError):  # Windows has no flock, nor have some network disks
-            import fcntl
-            fcntl.flock(f, fcntl.LOCK_EX)  # the file stays: others may wait for it, or open it next
-        if before or not path.exists():  # else another process has fetched it meanwhile
-            complete(url, partial, sha256, path)
-            os.replace(partial, path)
-
-
 def complete(url, partial, sha256, path):
     """Fetches what the file `partial` lacks, and checks the whole."""
     resumed, failures, best = partial.exists(), 0, 0
@@ -727,6 +701,26 @@ def complete(url, partial, sha256, path):
         resumed = False
 
 
+def download(url, path, sha256=None):
+    """Fetches url to the file `path`, which appears only when complete and, where its sha256 is known, verified.
+
+    What arrived before a failure stays in path.partial and is not fetched again. Dropped connections, 429 and 5xx are
+    tried again, five times without progress, waiting longer each time; then, and for any other refusal or a wrong
+    hash, UserError. Without sha256 the hash that the Hugging Face hub sends along is used, where there is one.
+    """
+    path = Path(path)
+    partial, lock = path.with_name(path.name + ".partial"), path.with_name(f".{path.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.exists()
+    with open(lock, "w") as f:
+        with contextlib.suppress(ImportError, OSError):  # Windows has no flock, nor have some network disks
+            import fcntl
+            fcntl.flock(f, fcntl.LOCK_EX)  # the file stays: others may wait for it, or open it next
+        if before or not path.exists():  # else another process has fetched it meanwhile
+            complete(url, partial, sha256, path)
+            os.replace(partial, path)
+
+
 # ---- Load and save --------------------------------------------------------------------------------------------------
 
 TINY = Path(__file__).resolve().parent / "data" / "tiny"
@@ -739,6 +733,21 @@ PRESETS = {  # name: (repository, revision, sha256 of its model.safetensors, sha
         "5f47f3e12f91cd33b662ce7e433b6150ad5512b5884a2cee961b50e9c3bbebce", dict(n_layer=36, n_head=20, n_embd=1280)),
     "gpt2-xl": ("openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2",
         "0f8b28eb05a8075f48b61b6f35332978c74fc7763fa9fb4051a1c30511736a6a", dict(n_layer=48, n_head=25, n_embd=1600)),
+}
+
+
+# The same conversations as in finetune.py, in the language (Jinja) that transformers and other programs read.
+CHAT_TEMPLATES = {
+    "chat": "{% for m in messages %}<|{{ m.role }}|>{{ m.content | replace('\n\n### Input:\n', '\n\n') }}"
+            "{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+    "alpaca": "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% set turns = messages[1:] %}{% else %}"
+              "{% set turns = messages %}Below is an instruction that describes a task"
+              "{% if '\n\n### Input:\n' in messages[0].content %}, paired with an input that provides further context"
+              "{% endif %}. Write a response that appropriately completes the request.{% endif %}{% for m in turns %}"
+              "{% if m.role == 'user' %}{{ '\n\n### Instruction:\n' + m.content }}"
+              "{% else %}{{ '\n\n### Response:\n' + m.content }}<|endoftext|>{% endif %}{% endfor %}"
+              "{% if add_generation_prompt %}{{ '\n\n### Response:\n' }}{% endif %}",
 }
 
 
@@ -782,13 +791,13 @@ def read_config(path):
         raise UserError(f"{path} can't be read: {reason(error)}") from None
     config = Config(**{f: raw[f] for f in Config.__dataclass_fields__ if f in raw})
     shape = (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head)
-    if not isinstance(config.base, (str, type(None))):
-        raise UserError(f"{path}: base is {str(config.base)[:100]}, not the name of a model")
     possible = all(type(n) is int and 0 < n < 10**7 for n in shape) and config.n_layer <= 1000
     if not possible or config.n_embd % config.n_head:
         raise UserError(f"{path}: {str(config)[:500]} is not a possible shape")
     if type(eps := config.layer_norm_epsilon) not in (int, float) or not 0 <= eps < 1:
         raise UserError(f"{path}: layer_norm_epsilon is {str(eps)[:100]!r}, not a number from 0 to 1")
+    if not isinstance(config.base, (str, type(None))):
+        raise UserError(f"{path}: base is {str(config.base)[:100]}, not the name of a model")
     expected = {"model_type": ("gpt2",), "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
                 "n_inner": (None, 4 * config.n_embd), "scale_attn_weights": (True,),
                 "scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,),
@@ -817,16 +826,16 @@ def load_weights(model, path, device="cpu"):
     status()
 
 
-def files_of(name):
-    """A function from the name of a file of a model to its path, to where it is downloaded first if need be."""
+def find(name, file):
+    """The path of a file of the model `name`, downloaded first if need be."""
     if name in PRESETS:
         repo, revision, sha256, _ = PRESETS[name]
-        return functools.partial(fetch, repo, revision, sha256=sha256)
+        return fetch(repo, revision, file, sha256)
     folder = TINY if name == "gpt2-tiny" else Path(os.path.expanduser(name))
     if name and folder.is_dir():
-        return folder.joinpath
+        return folder / file
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not folder.parent.is_dir():  # out/typo is no repository
-        return functools.partial(fetch, name, "main")
+        return fetch(name, "main", file)
     raise UserError(f"no model {name!r}: give gpt2-tiny, {', '.join(PRESETS)}, owner/repo, or an existing folder")
 
 
@@ -838,12 +847,13 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     weights       False leaves the weights random: a model to train from scratch
     """
     name = str(name_or_path)
-    find = files_of(name)
-    config = Config(**PRESETS[name][-1]) if name in PRESETS else read_config(find("config.json"))
+    config = Config(**PRESETS[name][-1]) if name in PRESETS else read_config(find(name, "config.json"))
     try:
-        own = name not in PRESETS and find("vocab.json").exists()
-        tokenizer = Tokenizer(*([find(file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
-                                if own else gpt2_vocabulary()))
+        if name not in PRESETS and find(name, "vocab.json").exists():
+            texts = [find(name, file).read_text(encoding="utf-8") for file in ("vocab.json", "merges.txt")]
+        else:
+            texts = gpt2_vocabulary()
+        tokenizer = Tokenizer(*texts)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"the vocabulary of {name} (vocab.json, merges.txt) can't be read: {reason(error)}") from None
     if config.template == "chat":
@@ -855,28 +865,13 @@ def load(name_or_path, device="cpu", dtype=torch.float32, weights=True):
     with torch.device("meta"):  # no memory before the file is seen to fit
         model = GPT(config).to(dtype)
     if weights:
-        path = find("model.safetensors")
+        path = find(name, "model.safetensors")
         if not path.is_file():
             raise UserError(f"{path} does not exist (weights are read from safetensors only, never from a pickle)")
         load_weights(model, path, device)
     else:
         model.to_empty(device=device).init_weights()
     return model.eval(), tokenizer
-
-
-# The same conversations as in finetune.py, in the language (Jinja) that transformers and other programs read.
-CHAT_TEMPLATES = {
-    "chat": "{% for m in messages %}<|{{ m.role }}|>{{ m.content | replace('\n\n### Input:\n', '\n\n') }}"
-            "{% if m.role == 'assistant' %}<|endoftext|>{% endif %}{% endfor %}"
-            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
-    "alpaca": "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% set turns = messages[1:] %}{% else %}"
-              "{% set turns = messages %}Below is an instruction that describes a task"
-              "{% if '\n\n### Input:\n' in messages[0].content %}, paired with an input that provides further context"
-              "{% endif %}. Write a response that appropriately completes the request.{% endif %}{% for m in turns %}"
-              "{% if m.role == 'user' %}{{ '\n\n### Instruction:\n' + m.content }}"
-              "{% else %}{{ '\n\n### Response:\n' + m.content }}<|endoftext|>{% endif %}{% endfor %}"
-              "{% if add_generation_prompt %}{{ '\n\n### Response:\n' }}{% endif %}",
-}
 
 
 def save(model, tokenizer, folder):
@@ -900,13 +895,11 @@ def save(model, tokenizer, folder):
     for name, text in texts.items():
         with atomic_write(folder / name) as f:
             f.write(text if isinstance(text, str) else json.dumps(text, indent=2) + "\n")
-    lora = {f"{name}.weight": layer for name, layer in model.named_modules() if isinstance(layer, LoRA)}
-    tensors = {}
-    for name, p in model.state_dict().items():
-        name = name.replace(".base.", ".")
-        if not re.search(r"\.[AB]$", name):
-            make = lora[name].merged if name in lora else lambda p=p: p
-            tensors[name] = (p.dtype, tuple(p.shape), make)
+    tensors = {name.replace(".base.", "."): (p.dtype, p.shape, p.detach)
+               for name, p in model.state_dict().items() if not name.endswith((".A", ".B"))}
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoRA):
+            tensors[f"{name}.weight"] = (layer.base.weight.dtype, layer.base.weight.shape, layer.merged)
     write_safetensors(tensors, folder / "model.safetensors")
 
 
@@ -926,7 +919,7 @@ def printable(text):
 
 
 def reason(error):
-    """What an exception says, where that is in Python's words in plain ones."""
+    """What an exception says, in plain words where Python's are not."""
     if isinstance(error, UnicodeError):
         return "it is not UTF-8 text"
     if isinstance(error, RecursionError):
