@@ -32,6 +32,7 @@ HELP = """\
 /stats            speed of the last reply        /help, /quit (or Ctrl-D); Ctrl-C stops a reply and keeps it"""
 
 HEADING = "\n\n### "  # with it a model that learned the alpaca template would go on to speak for the user
+# The lowest and the highest value; a whole number where the highest is one
 LIMITS = {"temperature": (0, 100.0), "top_k": (0, 10 ** 6), "top_p": (0, 1.0), "max_new_tokens": (1, 10 ** 6)}
 
 
@@ -40,12 +41,12 @@ def stream_text(ids, tokenizer, stop=HEADING):
     decoder, held = codecs.getincrementaldecoder("utf-8")("replace"), ""
     for id in ids:
         held += printable(decoder.decode(tokenizer.decode_bytes([id])))
-        text, found, _ = held.partition(stop)
-        keep = 0 if found else max(n for n in range(len(stop)) if held.endswith(stop[:n]))  # it may begin here
-        held = text[len(text) - keep:]
-        yield text[:len(text) - keep]
-        if found:
+        if stop in held:
+            yield held.partition(stop)[0]
             return
+        sure = len(held) - max(n for n in range(len(stop)) if held.endswith(stop[:n]))  # there it may begin
+        yield held[:sure]
+        held = held[sure:]
     yield held + decoder.decode(b"", final=True)
 
 
@@ -53,12 +54,12 @@ class Conversation:
     """A model and what was said so far. The cache lives as long, so that only new text is computed."""
 
     def __init__(self, name, args):
-        self.name, self.device = name, args.device
+        self.name = name
         self.model, self.tokenizer = gpt2.load(name, args.device, args.dtype)
         if args.device == "cpu" and args.dtype == torch.float32:
             gpt2.quicken(self.model)
         self.template = self.model.config.template or "alpaca"
-        self.settings = {name: getattr(args, name) for name in LIMITS}
+        self.settings = {key: getattr(args, key) for key in LIMITS}
         self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0
         self.cache = gpt2.GraphCache(self.model) if args.cuda_graph else gpt2.KVCache(self.model.config)
         self.opening = [{"role": "system", "content": args.system}] if args.system else []
@@ -79,7 +80,7 @@ class Conversation:
                             seed=None if self.seed is None else self.seed + self.replies, **settings)
         self.replies += 1
         try:
-            stop = HEADING if self.template == "alpaca" else "\0"  # which never comes
+            stop = HEADING if self.template == "alpaca" else "\0"  # never comes: printable takes it out
             for piece in stream_text(timed(ids), self.tokenizer, stop):
                 said += piece
                 yield piece
@@ -101,9 +102,9 @@ class Conversation:
                 return message["content"]
 
 
-def show(conversation, name=""):
+def show(conversation, label=""):
     """Prints a reply while it is made; Ctrl-C ends it."""
-    print(name, end="", flush=True)
+    print(label, end="", flush=True)
     with contextlib.closing(conversation.reply()) as pieces:
         try:
             for piece in pieces:
@@ -132,28 +133,39 @@ def append_json(record, path):
 
 def pick(conversation, path):
     """Shows two replies and asks for the better one; the pick goes to the preferences file `path`."""
-    prompt, replies = list(conversation.messages), []
+    prompt, talks, choice = conversation.messages, [], ""
     for number in ("1", "2"):
         conversation.messages = list(prompt)
         show(conversation, f"{number}> ")
-        replies.append(conversation.messages[-1]["content"].strip() if len(conversation.messages) > len(prompt) else "")
-    second, conversation.messages, choice = conversation.messages, list(prompt), ""  # no reply until one is picked
+        talks.append(conversation.messages)
+    conversation.messages = list(prompt)  # no reply until one is picked
+    replies = [talk[-1]["content"].strip() if len(talk) > len(prompt) else "" for talk in talks]
     if replies[0] == replies[1]:
         print("[the same twice: nothing to pick]")
         choice = "1"
     while choice not in ("1", "2", "b", "s"):
         choice = input("[which is better? 1, 2, b: both bad, s: save nothing and go on] ").strip().lower()[:1]
-    if choice in "12":
-        chosen, rejected = replies if choice == "1" else replies[::-1]
-        conversation.messages = [*prompt, {"role": "assistant", "content": chosen}] if chosen else prompt
-        if all(replies) and chosen != rejected:
-            append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
-            print(f"[saved in {path}]")
-    elif choice == "s":
-        conversation.messages = second
-    else:
+    if choice == "b":
         conversation.undo()
-        print("[both forgotten, and your message with them]")
+        return print("[both forgotten, and your message with them]")
+    conversation.messages = talks[0] if choice == "1" else talks[1]
+    chosen, rejected = replies if choice == "1" else replies[::-1]
+    if choice != "s" and all(replies) and chosen != rejected:
+        append_json({"prompt": prompt, "chosen": chosen, "rejected": rejected}, path)
+        print(f"[saved in {path}]")
+
+
+def answer(text, conversations, args):
+    """Has every conversation answer a message of the user."""
+    for conversation in conversations:
+        conversation.say(text)
+    for conversation in conversations:
+        if args.ab:
+            pick(conversation, args.preferences)
+        else:
+            show(conversation, f"{conversation.name}> " if len(conversations) > 1 else "")
+        if args.stats:
+            print(f"[{conversation.stats}]", file=sys.stderr)
 
 
 def command(line, conversations, args):
@@ -198,19 +210,6 @@ def command(line, conversations, args):
         print(HELP)
 
 
-def answer(text, conversations, args):
-    """Has every conversation answer a message of the user."""
-    for conversation in conversations:
-        conversation.say(text)
-    for conversation in conversations:
-        if args.ab:
-            pick(conversation, args.preferences)
-        else:
-            show(conversation, f"{conversation.name}> " if len(conversations) > 1 else "")
-        if args.stats:
-            print(f"[{conversation.stats}]", file=sys.stderr)
-
-
 def main():
     parser = new_parser("Talk to a model in the terminal.", '--prompt "Hi!"')
     add = parser.add_argument
@@ -240,16 +239,15 @@ def main():
     args.dtype = getattr(torch, args.dtype or ("float16" if args.device.startswith("cuda") else "float32"))
     if args.cuda_graph and not args.device.startswith("cuda"):
         raise UserError(f"--cuda_graph needs --device cuda, not {args.device}")
+    if args.prompt is not None and not args.prompt.strip():
+        raise UserError("--prompt is empty")
     args.model = newest_run() if args.model is None else args.model
     conversations = [Conversation(name, args) for name in args.compare or [args.model]]
     for conversation in conversations:
         if not conversation.model.config.template:
             print(f"[{conversation.name} is not fine-tuned and only continues text: finetune.py]", file=sys.stderr)
     if args.prompt is not None:
-        if not args.prompt.strip():
-            raise UserError("--prompt is empty")
-        answer(args.prompt.strip(), conversations, args)
-        return
+        return answer(args.prompt.strip(), conversations, args)
 
     if terminal := sys.stdin.isatty():
         with contextlib.suppress(ImportError):  # Windows has none; its console keeps a history by itself

@@ -49,33 +49,33 @@ def pair_of(record):
     texts are equal or empty, or the prompt does not end with the user."""
     if not isinstance(record, dict):
         raise ValueError(f"a pair is an object with no field twice, not {json.dumps(record)[:60]}")
-    chosen, rejected, prompt = record["chosen"], record["rejected"], record.get("prompt")
+    chosen, rejected = (as_turns(record[side], side) for side in ("chosen", "rejected"))
+    prompt = record.get("prompt")
     if "instruction" in record:
-        prompt = finetune.from_alpaca({**record, "response": ""})[:1]
+        prompt = finetune.from_alpaca({**record, "response": ""})[:1]  # the user's turn of two
     elif "conversations" in record:
         prompt = as_turns(record["conversations"], "conversations")
-    elif isinstance(chosen, list) and len(chosen) > 1:  # the prompt is part of both sides
+    elif len(chosen) > 1:  # the prompt is part of both sides
         prompt = []
     elif isinstance(prompt, str):
         *turns, last = transcript(prompt) or [("user", prompt)]
         prompt = [*turns, last] if last[1] else turns  # "...\n\nAssistant:" waits for the answer
     elif prompt is not None:
         prompt = as_turns(prompt, "prompt")
-    elif isinstance(chosen, str) and "Human:" in chosen:  # Anthropic HH: two transcripts that differ in the last answer
-        chosen, rejected = ([{"role": role, "content": text} for role, text in transcript(as_text("rejected", side))]
-                            for side in (chosen, rejected))
-    elif isinstance(chosen, str):
-        raise KeyError("prompt")
-    chosen, rejected = as_turns(chosen, "chosen"), as_turns(rejected, "rejected")
+    elif isinstance(record["chosen"], str):  # Anthropic HH: two transcripts that differ in the last answer
+        chosen, rejected = (transcript(as_text(side, record[side])) for side in ("chosen", "rejected"))
+        if not chosen:
+            raise KeyError("prompt")
     if not chosen or not rejected:
         raise ValueError("chosen or rejected is empty")
-    if not prompt and (chosen[:-1] != rejected[:-1] or "user" in (chosen[-1][0], rejected[-1][0])):
+    speakers = {finetune.ROLE_ALIASES.get(turns[-1][0], turns[-1][0]) for turns in (chosen, rejected)}
+    if not prompt and (chosen[:-1] != rejected[:-1] or "user" in speakers):
         return None  # no two answers to the same prompt
     prompt = prompt or chosen[:-1]
     chosen, rejected = (turns[-1][1].strip().encode("utf-8", "replace").decode() for turns in (chosen, rejected))
-    *messages, answer = tidy([*prompt, ("assistant", chosen)]) or [{"content": ""}]
-    asked = messages and messages[-1]["role"] == "user" and answer["content"] == chosen
-    return (messages, chosen, rejected) if asked and rejected and chosen != rejected else None
+    messages = tidy([*prompt, ("assistant", chosen)])  # joins it to an answer that stands before it
+    asked = len(messages) > 1 and messages[-2]["role"] == "user" and messages[-1]["content"] == chosen
+    return (messages[:-1], chosen, rejected) if asked and rejected and chosen != rejected else None
 
 
 def read_pairs(path):
@@ -99,7 +99,7 @@ def encode_pair(pair, tokenizer, template, max_len):
 def collate(batch):
     """Packs pairs as one sequence each, prompt | chosen | rejected, so that the prompt is computed once.
 
-    batch    list of (prompt, chosen, rejected, reference chosen log-probability, reference rejected)
+    batch    list of (prompt, chosen, rejected), with the reference's two log-probabilities behind them where known
     returns  ids, positions (B, T): both answers start after the prompt;
              part (B, T): 0 prompt, 1 chosen, 2 rejected, 3 padding, from which `pair_logps` makes the mask;
              where, target, answer (N,): the flat position before each answer token, the token, and the index of its
@@ -128,14 +128,14 @@ def collate(batch):
 
 
 def pair_logps(model, ids, positions, part, where, target, answer):
-    """Summed log-probability and length of every answer in a packed batch: chosen, rejected (B,) and lengths (B, 2)."""
+    """Summed log-probability and length of every answer in a packed batch, (B, 2) each: chosen, rejected."""
     query, key = part[:, :, None], part[:, None, :]  # (B, T, 1), (B, 1, T)
     mask = ((key == 0) | (key == query)).tril()  # (B, T, T): a token sees the prompt and its own answer
     hidden = model.hidden(ids, positions, mask[:, None])  # (B, T, C)
     logits = model.head(hidden.flatten(0, 1)[where])  # (N, V)
     logps = -F.cross_entropy(logits.float(), target, reduction="none")  # (N,)
-    sums = torch.zeros(2 * len(ids), device=logps.device).index_add(0, answer, logps).view(-1, 2)  # (B, 2)
-    return sums[:, 0], sums[:, 1], torch.bincount(answer, minlength=2 * len(ids)).view(-1, 2)
+    sums = torch.zeros(2 * len(ids), device=logps.device).index_add(0, answer, logps)  # (2B,)
+    return sums.view(-1, 2), torch.bincount(answer, minlength=2 * len(ids)).view(-1, 2)
 
 
 @torch.no_grad()
@@ -143,10 +143,10 @@ def reference_logps(model, pairs, batch_size, compute):
     """The two log-probabilities of every pair (prompt, chosen, rejected) under the model: (N, 2), float32."""
     numbers, device = torch.zeros(len(pairs), 2), model.wte.weight.device
     for indices in gpt2.by_length([sum(map(len, pair)) for pair in pairs], batch_size, "pairs under the reference"):
-        *batch, _ = collate([(*pairs[j], 0.0, 0.0) for j in indices])
+        *batch, _ = collate([pairs[j] for j in indices])
         with autocast(device.type, compute):
-            chosen_logps, rejected_logps, _ = pair_logps(model, *(t.to(device) for t in batch))
-        numbers[indices] = torch.stack([chosen_logps, rejected_logps], dim=1).cpu()
+            logps, _ = pair_logps(model, *(t.to(device) for t in batch))
+        numbers[indices] = logps.cpu()
     return numbers
 
 
@@ -183,12 +183,12 @@ FIGURES = ("accuracy", "margin", "chosen_reward", "rejected_reward", "chosen_log
 def pair_loss(model, batch, args):
     """(summed loss, {name: sum}) of a batch, as `finetune.train` wants it."""
     *packed, reference = batch
-    chosen, rejected, lengths = pair_logps(model, *packed)
+    logps, lengths = pair_logps(model, *packed)  # (B, 2), as is the reference
+    chosen, rejected = logps.unbind(1)
     sft = -chosen / lengths[:, 0]  # (B,): mean loss per token of the chosen answer
-    scale = 1 / lengths if args.average else torch.ones_like(lengths)  # (B, 2)
-    losses, r_chosen, r_rejected = dpo_loss(
-        chosen * scale[:, 0], rejected * scale[:, 1], *(reference * scale).unbind(1),
-        args.beta, args.label_smoothing, args.loss)
+    scale = 1 / lengths if args.average else 1
+    losses, r_chosen, r_rejected = dpo_loss(*(logps * scale).unbind(1), *(reference * scale).unbind(1),
+                                            args.beta, args.label_smoothing, args.loss)
     margin = r_chosen - r_rejected
     figures = (margin > 1e-5, margin, r_chosen, r_rejected, chosen, rejected, chosen > rejected)
     return (losses + args.sft_coef * sft).sum(), dict(zip(FIGURES, (f.detach().float().sum().item() for f in figures)))
@@ -197,9 +197,9 @@ def pair_loss(model, batch, args):
 @torch.no_grad()
 def mean_figures(model, pairs, args):
     """The means of the loss and of FIGURES over pairs that carry their reference."""
-    totals, device = dict.fromkeys(("loss", *FIGURES), 0.0), model.wte.weight.device
+    totals = dict.fromkeys(("loss", *FIGURES), 0.0)
     for indices in gpt2.by_length([sum(map(len, pair[:3])) for pair in pairs], args.batch_size, "evaluating"):
-        batch = [t.to(device) for t in collate([pairs[j] for j in indices])]
+        batch = [t.to(args.device) for t in collate([pairs[j] for j in indices])]
         with autocast(args.device, args.compute):
             loss, figures = pair_loss(model, batch, args)
         for name, value in {"loss": loss.item(), **figures}.items():
@@ -249,9 +249,10 @@ def main():
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
     args.lr = args.lr or (5e-5 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(1000 / len(encoded[0]))))
-    prompts = [messages for messages, _, _ in sets[2][:args.eval_prompts]]
+    held_out = sets[2][:args.eval_prompts]
+    prompts = [messages for messages, _, _ in held_out]
     sums = [f"{p.detach().cpu().double().sum().item():.6g}" for p in model.parameters()]
-    key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # of what the reference's numbers belong to
+    key = hashlib.sha256(repr([encoded, sums]).encode()).hexdigest()  # tells --resume what reference.pt is of
     if args.resume:
         kept_key, references = finetune.read_tensors(out / "reference.pt", "key", "references")
         if kept_key != key:
@@ -292,7 +293,7 @@ def main():
     answers = {**args.before, args.out: answers_to(prompts, model, tokenizer, template)}
     responses = [{"prompt": messages, "chosen": chosen, "rejected": rejected,
                   "answers": {name: texts[i] for name, texts in answers.items()}}
-                 for i, (messages, chosen, rejected) in enumerate(sets[2][:args.eval_prompts])]
+                 for i, (messages, chosen, rejected) in enumerate(held_out)]
     for response in responses[:3]:
         finetune.show_answers("Held out:", response["prompt"], response["answers"])
     print(f"\nOn {len(test_set)} pairs that were not trained on:{'before':>14}{'after':>12}")

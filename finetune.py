@@ -6,7 +6,7 @@
     python finetune.py --from_scratch --data text.txt        # pretraining on plain text, in the shape of gpt2-tiny
 
 In reading order: conversations and their templates, reading files, ids and loss mask, batches, the loss, the training
-loop (dpo.py uses it too), evaluation, the picture of the loss, main.
+loop (dpo.py uses it too), evaluation, the picture of the loss, flags, the settings and folder of a run, main.
 """
 import signal
 import sys
@@ -35,6 +35,7 @@ import gpt2  # before torch: it silences torch's complaint about a missing NumPy
 from gpt2 import RANK, WORLD_SIZE, UserError, printable, reason, status
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 # ---- Conversations: lists of {"role": "user" | "assistant" | "system", "content": str} ------------------------------
 
@@ -211,7 +212,7 @@ def conversation_of(record):
     """(name of the format, messages) of a record; None where `tidy` leaves nothing of it."""
     if not isinstance(record, (dict, tuple)):
         raise ValueError(f"a record has {', '.join(FORMATS)} or two names, this is {json.dumps(record)[:60]}")
-    key = next((key for key in FORMATS if isinstance(record, dict) and key in record), None)
+    key = next((key for key in FORMATS if key in record), None)
     if key is None and "chosen" in record:
         raise ValueError("a preference pair is for dpo.py")
     name, reader = FORMATS[key] if key else ("two people by name", from_two_people)
@@ -301,11 +302,9 @@ def make_batches(lengths, size, seed, epoch):
 def collate(batch):
     """A list of (ids, targets) as two int64 tensors (B, T), T the longest. Padding is on the right, where a causal
     model never sees it, and its target is -100; that a real <|endoftext|> has the same id does not matter."""
-    def pad(column, fill):
-        column = [torch.as_tensor(items) for items in column]
-        return torch.nn.utils.rnn.pad_sequence(column, batch_first=True, padding_value=fill).long()
-    ids, targets = zip(*batch)
-    return pad(ids, 0), pad(targets, -100)
+    ids, targets = ([torch.as_tensor(items) for items in column] for column in zip(*batch))
+    return (pad_sequence(ids, batch_first=True).long(),
+            pad_sequence(targets, batch_first=True, padding_value=-100).long())
 
 
 # ---- The loss -------------------------------------------------------------------------------------------------------
@@ -333,29 +332,17 @@ def example_losses(model, examples, batch_size=16):
     device = model.wte.weight.device
     for indices in gpt2.by_length([len(ids) for ids, _ in examples], batch_size, "evaluating"):
         ids, targets = collate([examples[j] for j in indices])
-        rows = (targets != -100).nonzero()[:, 0]  # (N,): whose token each loss is
-        losses = token_losses(model, ids.to(device), targets.to(device)).cpu().double()
-        sums[indices] = torch.zeros(len(indices), dtype=torch.float64).index_add(0, rows, losses)
         counts[indices] = (targets != -100).sum(1)
+        losses = token_losses(model, ids.to(device), targets.to(device)).cpu().double()  # (N,), example after example
+        sums[indices] = torch.stack([own.sum() for own in losses.split(counts[indices].tolist())])
     return sums, counts
 
 
 # ---- The training loop ----------------------------------------------------------------------------------------------
 
 
-def fast_dtype(device):
-    """bfloat16 where the machine multiplies matrices really faster with it, else float32: found by trying."""
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    def seconds(dtype):
-        a = torch.ones(512, 512, dtype=dtype, device=device)
-        return min(timeit.repeat(lambda: a @ a, number=5, repeat=2))  # the first of two times is slower
-    faster = device == "cpu" and 1.3 * seconds(torch.bfloat16) < seconds(torch.float32)
-    return torch.bfloat16 if faster else torch.float32
-
-
 def autocast(device, dtype):
-    """float32 weights, bfloat16 arithmetic."""
+    """Inside, arithmetic in bfloat16 where that is the dtype; the weights stay float32."""
     return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
@@ -363,7 +350,7 @@ def learning_rate(step, steps, peak, warmup):
     """Rises over `warmup` steps, as the first gradients are wild, then falls, half a cosine, to a tenth of the peak."""
     if step < warmup:
         return peak * (step + 1) / warmup
-    return peak * (0.55 + 0.45 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    return peak * (0.55 + 0.45 * math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
 @contextlib.contextmanager
@@ -466,39 +453,38 @@ def train(model, examples, lengths, counts, collate_fn, loss_fn, evaluate, save_
                 in the mean loss (the learned tokens in SFT, 1 for a pair in DPO)
     loss_fn     (model, batch) -> (summed loss, {name: sum} of further `figures`)
     evaluate    model -> {"val_loss": ..., further figures}
-    save_best   called when val_loss is lower than ever before
+    save_best   called at the start, and whenever val_loss is lower than ever before
     args        epochs, lr, batch_size, grad_accum, ...: see add_flags
 
     With args.resume it goes on from args.out/training_state.pt, on the CPU to exactly the same weights. Started by
     torchrun, N processes share each step: the same as one process with N times the batch size.
     """
     out = Path(args.out)
-    params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    optimizer = make_optimizer(list(params.values()), args)
-    # The head's gradient is dense; rows added to it save a second one of its size: 0.15 GB for GPT-2, and 2% of a step
-    model.wte.sparse = args.device == "cpu"  # elsewhere not tried
+    params = [p for p in model.parameters() if p.requires_grad]
+    optimizer = make_optimizer(params, args)
+    # wte is embedding and head in one. Its gradient is the head's, (V, C), plus a row for each id of the batch: kept
+    # sparse, these rows need no second (V, C), 0.15 GB for GPT-2, and a step is 2% shorter. Tried on CPUs only.
+    model.wte.sparse = args.device == "cpu"
     size = args.batch_size * args.grad_accum * WORLD_SIZE
     per_epoch = math.ceil(len(examples) / size)
-    steps = max(1, math.ceil(args.epochs * per_epoch))
+    steps = math.ceil(args.epochs * per_epoch)
     warmup = min(100, math.ceil(steps / 20))
     eval_every = args.eval_every or math.ceil(steps / 10)
+    # With --lora only A and B are saved in the state; this sum is what tells another base model
     frozen = sum(p.detach().cpu().double().sum().item() for p in model.parameters() if not p.requires_grad)
-    fingerprint = [len(examples), sum(lengths), sum(counts), sum(p.numel() for p in params.values()), size,
-                   f"{frozen:.6g}"]
+    fingerprint = [len(examples), sum(lengths), sum(counts), sum(p.numel() for p in params), size, f"{frozen:.6g}"]
 
     def save_state():
         write_tensors(out / "training_state.pt", rows=rows, args=vars(args), fingerprint=fingerprint,
-                      optimizer=optimizer.state_dict(), params={name: p.detach() for name, p in params.items()},
-                      rng=torch.get_rng_state())
+                      params={name: p.detach() for name, p in model.named_parameters() if p.requires_grad},
+                      optimizer=optimizer.state_dict(), rng=torch.get_rng_state())
 
     if args.resume:
         kept, rows, values, moments, rng = read_tensors(
             out / "training_state.pt", "fingerprint", "rows", "params", "optimizer", "rng")
         if kept != fingerprint:
             raise UserError(f"the data, model or number of processes is not what the run in {out} was started with")
-        with torch.no_grad():
-            for name, p in params.items():
-                p.copy_(values[name])
+        model.load_state_dict(values, strict=False)  # with --lora there are values of A and B only
         optimizer.load_state_dict(moments)
         torch.set_rng_state(rng)
     else:
@@ -506,50 +492,46 @@ def train(model, examples, lengths, counts, collate_fn, loss_fn, evaluate, save_
         save_best()  # the model as it is: from now on the run folder can always be loaded
         print(describe(rows[0], steps), flush=True)
         save_state()
-    step, tokens, seconds = (rows[-1][name] for name in ("step", "tokens", "seconds"))
-    best = min(row["val_loss"] for row in rows if "val_loss" in row)
 
     wandb = start_wandb(args) if args.wandb and RANK == 0 else None
     columns = (*COLUMNS, *figures, *(name for name in rows[0] if name not in COLUMNS))
-    batches, stop = None, False
+    batches = None
     model.train()
     with until_signal() as signals, open(os.devnull if RANK else out / "log.csv", "w", newline="") as f:
         log = csv.DictWriter(f, columns, lineterminator="\n")
         log.writeheader()
         log.writerows(rows)  # of a run that was killed, without the steps it took after its last save
-        while step < steps and not stop:
+        for step in range(len(rows), steps + 1):  # rows[0] is the model before step 1
             start = time.perf_counter()
-            epoch, i = divmod(step, per_epoch)
+            epoch, i = divmod(step - 1, per_epoch)
             if batches is None or i == 0:
                 batches = make_batches(lengths, size, args.seed, epoch)
             indices = batches[i]
-            lr = learning_rate(step, steps, args.lr, warmup)
+            lr = learning_rate(step - 1, steps, args.lr, warmup)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            loss, sums = backward(model, [examples[j] for j in indices[RANK::WORLD_SIZE]],
-                                  sum(counts[j] for j in indices), collate_fn, loss_fn, args)
+            # this process's share of the examples, but the count of all: the shares add up to the mean
+            loss, means = backward(model, [examples[j] for j in indices[RANK::WORLD_SIZE]],
+                                   sum(counts[j] for j in indices), collate_fn, loss_fn, args)
             stop = bool(signals)  # looked at once a step, so that all processes stop at the same one, and it is saved
             if WORLD_SIZE > 1:
-                numbers = [loss, stop, *(sums[name] for name in figures)]
-                loss, stop, *numbers = add_up(params.values(), numbers, args.device)
-                sums = dict(zip(figures, numbers))
-            norm = torch.nn.utils.clip_grad_norm_(params.values(), args.clip).item()  # so no odd batch can do harm
+                numbers = [loss, stop, *(means[name] for name in figures)]
+                loss, stop, *numbers = add_up(params, numbers, args.device)
+                means = dict(zip(figures, numbers))
+            norm = torch.nn.utils.clip_grad_norm_(params, args.clip).item()  # so no odd batch can do harm
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise UserError(f"loss {loss} and gradient norm {norm} at step {step + 1}: a lower --lr than "
+                raise UserError(f"loss {loss} and gradient norm {norm} at step {step}: a lower --lr than "
                                 f"{args.lr:g} may help. The best model so far is in {out}")
             optimizer.step()  # every parameter a little against its gradient
-            optimizer.zero_grad(set_to_none=True)  # backward adds to what is there
-            step += 1
-            tokens += sum(lengths[j] for j in indices)
-            seconds += time.perf_counter() - start
-            row = dict(step=step, epoch=step / per_epoch, tokens=tokens, seconds=seconds, loss=loss, lr=lr, **sums)
+            optimizer.zero_grad()  # backward adds to what is there
+            row = dict(step=step, epoch=step / per_epoch, tokens=rows[-1]["tokens"] + sum(lengths[j] for j in indices),
+                       seconds=rows[-1]["seconds"] + time.perf_counter() - start, loss=loss, lr=lr, **means)
             if step % eval_every == 0 or step == steps:
                 row.update(evaluate(model.eval()))
                 model.train()
                 status()
                 print(describe(row, steps), flush=True)
-                if row["val_loss"] < best:
-                    best = row["val_loss"]
+                if row["val_loss"] < min(old["val_loss"] for old in rows if "val_loss" in old):
                     save_best()
             rows.append(row)
             log.writerow(row)
@@ -558,16 +540,18 @@ def train(model, examples, lengths, counts, collate_fn, loss_fn, evaluate, save_
                 wandb.log(row)
             if "val_loss" in row or stop:
                 save_state()
-                draw(rows, out / "loss.svg", [name for name in ("loss", *figures) if name in PANELS])
+                draw(rows, out / "loss.svg", [name for name in PANELS if name in row])
             else:
                 status(describe(row, steps))
+            if stop:
+                break
     status()
     if WORLD_SIZE > 1:
         torch.distributed.destroy_process_group()
-    if step < steps:
+    if (step := rows[-1]["step"]) < steps:
         command = f"python {Path(sys.argv[0]).name} --resume --out {shlex.quote(str(out))}"
         print(f"Stopped at step {step} of {steps}. Go on with: {command}")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt  # of which gpt2.run makes exit code 130
     return rows
 
 
@@ -575,7 +559,7 @@ def train(model, examples, lengths, counts, collate_fn, loss_fn, evaluate, save_
 
 
 def perplexity(sums, counts):
-    return math.exp(min(sums.sum().item() / max(1, counts.sum().item()), 700))
+    return math.exp(min(sums.sum().item() / max(1, counts.sum().item()), 700))  # exp(710) is too large for a float
 
 
 def context_retention(model, conversations, encode, limit=200):
@@ -601,7 +585,7 @@ def response_coherence(model, conversations, encode, seed, limit=100):
         examples += [encode([*messages[:-1], {"role": "assistant", "content": text}])
                      for text in (messages[-1]["content"], *others)]
     sums, counts = example_losses(model, examples)
-    losses = (sums / counts.clamp(min=1)).view(-1, 4)  # a row for each conversation, the true answer first
+    losses = (sums / counts).view(-1, 4)  # a row for each conversation, the true answer first
     return {"coherence": (losses.argmin(1) == 0).double().mean().item()}
 
 
@@ -622,12 +606,12 @@ def repetition(ids):
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def answer_prompts(model, tokenizer, prompts, template, max_new_tokens=120, **sampling):
-    """The model's answers to many prompts (lists of messages): a list of (text, ids, whether it ended by itself)."""
+def answer_prompts(model, tokenizer, prompts, template):
+    """The model's greedy answers to prompts (lists of messages): a list of (text, ids, whether it ended by itself)."""
     context = model.config.n_positions
-    max_new_tokens = min(max_new_tokens, context // 2)
+    max_new_tokens = min(120, context // 2)
     ids = [encode_prompt(messages, tokenizer, template, context - max_new_tokens)[0] for messages in prompts]
-    answers = gpt2.generate_batch(model, ids, max_new_tokens, stop=tuple(tokenizer.special.values()), **sampling)
+    answers = gpt2.generate_batch(model, ids, max_new_tokens, stop=tuple(tokenizer.special.values()))
     return [(tokenizer.decode(answer).strip(), answer, len(answer) < max_new_tokens) for answer in answers]
 
 
@@ -691,7 +675,7 @@ def draw(rows, path, names):
                 f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n')
 
 
-# ---- main -----------------------------------------------------------------------------------------------------------
+# ---- Flags ----------------------------------------------------------------------------------------------------------
 
 
 def between(low, high):
@@ -714,9 +698,6 @@ def shares(text):
     if len(parts) not in (2, 3):
         raise ValueError
     return parts
-
-
-DATA = Path(__file__).resolve().parent / "data"
 
 
 def new_parser(description, example):
@@ -768,6 +749,11 @@ def add_flags(parser, weight_decay):
     add_common(add)
 
 
+# ---- A run: its settings, its data, its folder, and what it shows ---------------------------------------------------
+
+DATA = Path(__file__).resolve().parent / "data"
+
+
 def newest_run(without=""):
     """The folder under out/ whose model was written last, of those that lack the file `without`; else gpt2-tiny."""
     runs = sorted(Path("out").glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
@@ -785,27 +771,54 @@ def device_of(name):
     return name
 
 
+def fast_dtype(device):
+    """bfloat16 where the machine multiplies matrices really faster with it, else float32: found by trying."""
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    def seconds(dtype):
+        a = torch.ones(512, 512, dtype=dtype, device=device)
+        return min(timeit.repeat(lambda: a @ a, number=5, repeat=2))  # the first of two times is slower
+    faster = device == "cpu" and 1.3 * seconds(torch.bfloat16) < seconds(torch.float32)
+    return torch.bfloat16 if faster else torch.float32
+
+
 def start_run(args):
     """Checks and completes the settings; with --resume they are those of the run."""
     if args.resume:
         [saved] = read_tensors(Path(args.out) / "training_state.pt", "args")
-        device = args.device or saved["device"]
-        if device != saved["device"]:
-            del saved["compute"]
-        vars(args).update(saved | {"out": args.out, "resume": True, "device": device})
+        if args.device and args.device != saved["device"]:
+            saved["device"] = args.device
+            del saved["compute"]  # it was chosen for the other device
+        vars(args).update(saved, out=args.out, resume=True)
     args.device = device_of(args.device)
-    if WORLD_SIZE > 1 and args.device.startswith("cuda"):
-        args.device = device_of(f"cuda:{os.environ['LOCAL_RANK']}")
-        torch.cuda.set_device(args.device)
     torch.manual_seed(args.seed)
     if "compute" not in args:
         args.compute = fast_dtype(args.device) if args.dtype == "auto" else getattr(torch, args.dtype)
     if WORLD_SIZE > 1:
-        backend = "nccl" if args.device.startswith("cuda") else "gloo"
-        torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
-        dtypes = [args.compute]
-        torch.distributed.broadcast_object_list(dtypes)
-        [args.compute] = dtypes
+        if cuda := args.device.startswith("cuda"):
+            args.device = device_of(f"cuda:{os.environ['LOCAL_RANK']}")
+            torch.cuda.set_device(args.device)
+        torch.distributed.init_process_group("nccl" if cuda else "gloo", timeout=datetime.timedelta(hours=2))
+        compute = [args.compute]  # each process has tried for itself: what the first one found holds for all
+        torch.distributed.broadcast_object_list(compute)
+        [args.compute] = compute
+
+
+def read_parts(paths, read, args):
+    """The training, validation and test part of all files together, and the set of what they hold: read(path) gives
+    (what it holds, list of items)."""
+    parts, names = ([], [], []), set()
+    for path in paths:
+        name, items = read(path)
+        names.add(name)
+        print(f"{path}: {len(items):,} {name}")
+        for part, piece in zip(parts, split(items, args.split, args.seed)):
+            part += piece
+        if len(items) < len(args.split):
+            print("  too few to hold any out: they are trained on, validated on and tested on alike")
+    for part in parts:  # the files mixed, so that the first few stand for all of them
+        random.Random(args.seed).shuffle(part)
+    return parts, names
 
 
 def claim(folder):
@@ -831,7 +844,8 @@ def make_room(args):
         if out.resolve() in (Path.cwd(), *Path.cwd().parents):
             raise UserError(f"--out {out}: there is a run in this folder, and it can't be moved aside from within it")
         claim(out).close()
-        older = next(path for i in itertools.count(1) if not (path := out.with_name(f"{out.name}-{i}")).exists())
+        names = (out.with_name(f"{out.name}-{i}") for i in itertools.count(1))
+        older = next(path for path in names if not path.exists())
         if Path(args.model).resolve() == out.resolve():
             args.model = str(older)  # --resume will load it from there
         out.rename(older)
@@ -870,11 +884,6 @@ def show_example(example, tokenizer):
     print()
 
 
-def write_json(value, path):
-    with gpt2.atomic_write(path) as f:
-        json.dump(value, f, indent=2, ensure_ascii=False)
-
-
 def show_answers(title, prompt, answers):
     """Prints a prompt and answers to it by name."""
     lines = [f"  {m['role']:>10}: {m['content']}" for m in prompt]
@@ -882,30 +891,19 @@ def show_answers(title, prompt, answers):
     print(printable("\n".join(["", title, *lines])))
 
 
-def read_parts(paths, read, args):
-    """The training, validation and test part of all files together, and the set of what they hold: read(path) gives
-    (what it holds, list of items)."""
-    parts, names = ([], [], []), set()
-    for path in paths:
-        name, items = read(path)
-        names.add(name)
-        print(f"{path}: {len(items):,} {name}")
-        for part, piece in zip(parts, split(items, args.split, args.seed)):
-            part += piece
-        if len(items) < len(args.split):
-            print("  too few to hold any out: they are trained on, validated on and tested on alike")
-    for part in parts:  # the files mixed, so that the first few stand for all of them
-        random.Random(args.seed).shuffle(part)
-    return parts, names
+def write_json(value, path):
+    with gpt2.atomic_write(path) as f:
+        json.dump(value, f, indent=2, ensure_ascii=False)
 
 
-def report(model, tokenizer, conversations, template, args):
-    """Evaluates on the test part, prints the figures and some answers, and writes eval.json and responses.json."""
+def report(model, tokenizer, conversations, template, args, before=()):
+    """Evaluates on the test part, prints the figures and, beside the first few answers, those from before the training;
+    writes eval.json and responses.json."""
     with autocast(args.device, args.compute):
         figures, responses = evaluate_chat(model, tokenizer, conversations, template, args)
-    for response, before in zip(responses, getattr(args, "before", [])):
-        response["before"] = before
-        answers = {"before": before, "now": response["model"], "reference": response["reference"]}
+    for response, old in zip(responses, before):
+        response["before"] = old
+        answers = {"before": old, "now": response["model"], "reference": response["reference"]}
         show_answers("Held out:", response["prompt"], answers)
     print(f"\nOn {len(conversations)} conversations that were not trained on:")
     for name, value in figures.items():
@@ -913,6 +911,9 @@ def report(model, tokenizer, conversations, template, args):
             print(f"  {name:>28}  {value:.3f}")
     write_json(figures, Path(args.out) / "eval.json")
     write_json(responses, Path(args.out) / "responses.json")
+
+
+# ---- main -----------------------------------------------------------------------------------------------------------
 
 
 def main():
@@ -939,11 +940,13 @@ def main():
     if args.model == "gpt2-tiny" and not args.data and not args.rehearse:  # small models forget fast
         args.rehearse = [str(gpt2.TINY / "talks.json")]
     args.data = args.data or [str(DATA / "instructions.json"), str(DATA / "dialogues.json")]
-    texts = [path for path in args.data if Path(path).suffix == ".txt"]
-    documents, _ = read_parts(texts, lambda path: ("documents", read_documents(path)), args)
-    conversations, formats = read_parts([path for path in args.data if path not in texts], read_file, args)
+    text_files = [path for path in args.data if Path(path).suffix == ".txt"]
+    chat_files = [path for path in args.data if path not in text_files]
+    documents, _ = read_parts(text_files, lambda path: ("documents", read_documents(path)), args)
+    (train_chats, val_chats, test_chats), formats = read_parts(chat_files, read_file, args)
     for path in args.rehearse or []:
-        conversations[0].extend(rehearsed := read_conversations(path))
+        rehearsed = read_conversations(path)
+        train_chats += rehearsed
         print(f"{path}: {len(rehearsed):,} conversations, only to train on")
     model, tokenizer = gpt2.load(args.model, args.device, weights=not args.from_scratch)
     args.max_len = min(args.max_len, model.config.n_positions)
@@ -958,10 +961,10 @@ def main():
     if args.eval_only:
         if not formats:
             raise UserError("--eval_only needs conversations, not plain text")
-        return report(model, tokenizer, conversations[2], template, args)
+        return report(model, tokenizer, test_chats, template, args)
     train_set, val_set = ([*encode_all(chats, tokenizer, template, args.max_len, args.learn),
                            *encode_documents(texts, tokenizer, args.max_len)]
-                          for chats, texts in zip(conversations[:2], documents[:2]))
+                          for chats, texts in zip((train_chats, val_chats), documents))
     if not train_set or not val_set:
         raise UserError(f"no example is left to learn from; is --max_len {args.max_len} too small?")
     lock = make_room(args)  # noqa: F841: held as long as main runs
@@ -975,8 +978,8 @@ def main():
     # zero and takes larger steps. With a few thousand examples two passes are enough, with few it takes more.
     args.lr = args.lr or (3e-4 if model.size() < 2e7 else 5e-5) * (4 if args.lora else 1)
     args.epochs = args.epochs or min(20, max(1, round(4500 / len(train_set))))
-    prompts = [messages[:-1] for messages in conversations[2][:3]]
     if not args.resume:
+        prompts = [messages[:-1] for messages in test_chats[:3]]
         with autocast(args.device, args.compute):
             args.before = [text for text, _, _ in answer_prompts(model, tokenizer, prompts, template)]
         if prompts:
@@ -998,7 +1001,7 @@ def main():
     gpt2.merge_lora(model)
     gpt2.load_weights(model.eval(), Path(args.out) / "model.safetensors", args.device)  # the best, not the last
     if formats:
-        report(model, tokenizer, conversations[2], template, args)
+        report(model, tokenizer, test_chats, template, args, args.before)
     (Path(args.out) / "training_state.pt").unlink()  # finished: nothing to resume
     print(f"\nThe model is in {args.out}. Talk to it: python chat.py --model {shlex.quote(args.out)}")
     if args.model == "gpt2-tiny":

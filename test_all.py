@@ -2554,7 +2554,8 @@ def logp(logits, prompt, answer):
 def test_packed_pairs(model):
     """prompt | chosen | rejected in one row equals both sequences computed by themselves, whatever the padding."""
     *packed, reference = dpo.collate([(*pair, 1.0, 2.0) for pair in ENCODED])
-    chosen, rejected, lengths = dpo.pair_logps(model, *packed)
+    logps, lengths = dpo.pair_logps(model, *packed)
+    chosen, rejected = logps.unbind(1)
     assert lengths.tolist() == [[len(c), len(r)] for _, c, r in ENCODED] and reference.tolist() == [[1, 2]] * 4
     for i, (p, c, r) in enumerate(ENCODED):
         for found, answer in ((chosen[i], c), (rejected[i], r)):
@@ -2566,7 +2567,7 @@ def test_packed_gradient(model):
     """Gradients of the packed form are those of the separate one."""
     p, c, r = ENCODED[0]
     *packed, _ = dpo.collate([(p, c, r, 0.0, 0.0)])
-    chosen, rejected, _ = dpo.pair_logps(model, *packed)
+    chosen, rejected = dpo.pair_logps(model, *packed)[0].unbind(1)
     a = torch.autograd.grad((chosen - 2 * rejected).sum(), list(model.parameters()))
     b = torch.autograd.grad(logp(model(torch.tensor([p + c]))[0], p, c)
                             - 2 * logp(model(torch.tensor([p + r]))[0], p, r), list(model.parameters()))
@@ -2581,7 +2582,7 @@ def test_logps_equal_transformers(hf, tuned):
                                                tokenizer, "chat", 200)
     *packed, _ = dpo.collate([(prompt, chosen, rejected, 0.0, 0.0)])
     with torch.no_grad():
-        for found, answer in zip(dpo.pair_logps(model, *packed), (chosen, rejected)):
+        for found, answer in zip(dpo.pair_logps(model, *packed)[0].unbind(1), (chosen, rejected)):
             assert torch.allclose(found[0], logp(hf(torch.tensor([prompt + answer])).logits[0], prompt, answer),
                                   atol=1e-4)
 
@@ -2759,7 +2760,8 @@ def test_loss_before_the_first_step(changes, expected, model):
 def test_sft_term_and_average(model):
     """--sft_coef adds the chosen answer's mean loss per token; --average divides every sum by the answer's length."""
     batch = dpo.collate([(*pair, -20.0, -30.0) for pair in ENCODED])
-    chosen, rejected, lengths = dpo.pair_logps(model, *batch[:-1])
+    logps, lengths = dpo.pair_logps(model, *batch[:-1])
+    chosen, rejected = logps.unbind(1)
     plain = dpo.pair_loss(model, batch, dpo_args())[0]
     torch.testing.assert_close(dpo.pair_loss(model, batch, dpo_args(sft_coef=0.7))[0] - plain,
                                -0.7 * (chosen / lengths[:, 0]).sum())

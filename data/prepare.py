@@ -27,8 +27,7 @@ from gpt2 import UserError, status
 
 CACHE = Path(__file__).resolve().parent / "cache"  # what was downloaded; delete it to fetch anew
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Converters: each yields (kind, record), the kinds being those of SCRIPTS below, or ("dropped", reason)
+# ---- Converters: each yields (kind, record), kind as in SCRIPTS below, or ("dropped", reason) -----------------------
 
 
 def dialogue(turns):
@@ -100,10 +99,10 @@ def from_tree(tree):
 
 def sides(chosen, rejected):
     """A pair out of two conversations, lists of (role, text) turns, that differ in their last turn."""
-    (*prompt, chosen), (*other, rejected) = chosen, rejected
-    if prompt != other or chosen[0] != "assistant" or rejected[0] != "assistant":
+    (*prompt, (speaker, better)), (*other, (other_speaker, worse)) = chosen, rejected
+    if prompt != other or not speaker == other_speaker == "assistant":
         return "dropped", "pairs that differ in more than the last answer"
-    return preference(prompt, chosen[1], rejected[1])
+    return preference(prompt, better, worse)
 
 
 def from_transcripts(record):
@@ -124,14 +123,13 @@ def from_row(entry):
         yield "dropped", "pairs with tied scores"
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Readers: each yields the JSON text of one record after the other
+# ---- Readers: each yields the JSON text of one record after the other -----------------------------------------------
 
 
 def fetch(url, path, sha256=None):
     """The path, downloaded if need be. HF_ENDPOINT replaces the host of the hub's files."""
     if not path.exists():
-        hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        hub = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
         gpt2.download(url.replace("{hub}", hub), path, sha256)
     return path
 
@@ -160,7 +158,7 @@ def read_list(name):
                     continue
                 if not text:
                     return
-                end = text.find("{", 1) % (len(text) + 1)  # not found is -1: all of it
+                end = 1 + len(text[1:].partition("{")[0])  # before the next "{", or all of it
             yield text[:end]
             text = text[end:]
 
@@ -182,8 +180,7 @@ def read_pages(name):
         status(f"{name}: {offset:,} of {total:,} rows")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The sources
+# ---- The sources ----------------------------------------------------------------------------------------------------
 
 
 class Source(NamedTuple):
@@ -232,15 +229,15 @@ def prepare(name, out, limit):
         files = {kind: stack.enter_context(gpt2.atomic_write(path, "wb")) for kind, path in paths.items()}
         for count, line in enumerate(source.read(name), 1):
             try:
-                found = [(kind, value if kind == "dropped" else json.dumps(value, ensure_ascii=False).encode())
-                         for kind, value in source.convert(json.loads(line))]
+                found = list(source.convert(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
                 found = [("dropped", "records that are broken or not of the expected form")]
             for kind, value in found:
                 if kind == "dropped":
                     dropped[value] += 1
                 else:
-                    files[kind].write((b",\n" if kept[kind] else b"[\n") + value)
+                    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+                    files[kind].write((b",\n" if kept[kind] else b"[\n") + text)
                     kept[kind] += 1
             used += any(kind != "dropped" for kind, _ in found)
             if used == limit:
