@@ -398,11 +398,13 @@ def read_tensors(path, *names):
 
 def write_tensors(path, **values):
     """Tensors and plain values by name, in PyTorch's format."""
+    status(f"saving {path}")
     try:
         with gpt2.atomic_write(path, "wb") as f:
             torch.save(values, f)
     except RuntimeError as error:  # torch's complaint about a full disk hides the system's
         raise error.__context__ if isinstance(error.__context__, OSError) else error
+    status()
 
 
 def start_wandb(args):
@@ -701,7 +703,7 @@ def shares(text):
 
 
 def new_parser(description, example):
-    """A parser whose help fits a screen: a line for each flag."""
+    """A parser whose help fits a screen: a line for each flag, where it is 100 columns wide."""
     parser = argparse.ArgumentParser(
         usage=f"python %(prog)s [flags], such as: python %(prog)s {example}", description=description, add_help=False,
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30))

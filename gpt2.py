@@ -439,7 +439,7 @@ def add_lora(model, rank, alpha, names=("c_attn", "c_proj")):
     """Freezes the model and puts a LoRA around every layer with one of these names; returns the trainable count."""
     model.requires_grad_(False)
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, Conv1D) and name.endswith(names):
+        if isinstance(layer, Conv1D) and name.rpartition(".")[2] in names:
             model.set_submodule(name, LoRA(layer, rank, alpha))
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
@@ -548,7 +548,6 @@ def atomic_write(path, mode="w"):
         raise UserError(f"{path} is not a file that can be written")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    status(f"saving {path}")
     try:
         with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as f:
             yield f
@@ -557,7 +556,6 @@ def atomic_write(path, mode="w"):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-        status()
 
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool, "U8": torch.uint8,
@@ -611,11 +609,13 @@ def write_safetensors(tensors, path):
         header[name] = {"dtype": names[dtype], "shape": list(shape), "data_offsets": [begin, end]}
     header = json.dumps(header).encode()
     header += b" " * (-len(header) % 8)
+    status(f"saving {path}")
     with atomic_write(path, "wb") as f:
         f.write(len(header).to_bytes(8, "little") + header)
         for _, _, make in tensors.values():
             tensor = make().detach().cpu().contiguous()  # whose memory is written as it is, without NumPy
             f.write((ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr()))
+    status()
 
 
 # ---- Download -------------------------------------------------------------------------------------------------------
@@ -830,7 +830,7 @@ def find(name, file):
     """The path of a file of the model `name`, downloaded first if need be."""
     if name in PRESETS:
         repo, revision, sha256, _ = PRESETS[name]
-        return fetch(repo, revision, file, sha256)
+        return fetch(repo, revision, file, sha256 if file == "model.safetensors" else None)
     folder = TINY if name == "gpt2-tiny" else Path(os.path.expanduser(name))
     if name and folder.is_dir():
         return folder / file
@@ -931,8 +931,8 @@ def reason(error):
 
 def status(line=""):
     """A line on the terminal that the next one overwrites; status() clears it."""
-    if sys.stderr.isatty() and RANK == 0:
-        print(f"\r\x1b[K{line[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+    if RANK == 0 and sys.stderr and sys.stderr.isatty():
+        print(f"\r\x1b[K{printable(line)[:shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
 
 
 def run(main):
@@ -949,7 +949,6 @@ def run(main):
     try:
         main()
     except (KeyboardInterrupt, EOFError):
-        status()
         sys.exit(130)
     except (UserError, OSError) as error:
         message = reason(error)
@@ -962,9 +961,9 @@ def run(main):
     else:
         return
     finally:
+        status()
         signal.signal(signal.SIGINT, before)
     if RANK > 0:
         time.sleep(5)  # torchrun ends us before that, where the first process has the same to say
-    status()
     print("error:", printable(" ".join(message.split())), file=sys.stderr)
     sys.exit(2)

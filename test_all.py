@@ -2065,6 +2065,26 @@ def test_closed_streams(closed, tmp_path):
     assert "2>" in closed or done.stderr.startswith("error: ")
 
 
+def test_library_without_stderr(monkeypatch, tmp_path):
+    """Where sys.stderr is None (pythonw, a service), the line that says how far saving is ended in an AttributeError."""
+    monkeypatch.setattr(sys, "stderr", None)
+    model, tokenizer = gpt2.load("gpt2-tiny")
+    assert gpt2.generate_batch(model, [[1, 2]], 1) and not gpt2.save(model, tokenizer, tmp_path)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_status_is_one_clean_line(rank, monkeypatch):
+    """The name of a folder could color the terminal; a second process would write over the line of the first."""
+    screen = io.StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(gpt2, "RANK", rank)
+    gpt2.status("saving out/\x1b[31mred" + "x" * 500)
+    gpt2.status()
+    assert screen.getvalue() == ("" if rank else "\r\x1b[Ksaving out/[31mred" + "x" * 61 + "\r\x1b[K")
+
+
 def test_control_characters_of_data_stay_off_the_terminal(cli, base, tmp_path):
     """A record with escape sequences could color the terminal, or overwrite what stands there."""
     evil = "red\x1b[31m\x1b]0;title\x07\x9bblue\r"
@@ -2697,7 +2717,9 @@ def test_pairs_without_a_question_are_left_out(prompt, tmp_path, capsys):
     {"chosen": openai(user("a"), bot("Earlier"), bot("b")), "rejected": openai(user("a"), bot("Earlier"), bot("c"))},
     {"chosen": openai(user("a"), bot("b"), user("thanks")), "rejected": openai(user("a"), bot("b"), user("no"))},
     {"chosen": openai(user("a"), bot("b")), "rejected": openai(user("something else"), bot("c"))},
-], ids=["prompt", "list", "user last", "other prompt"])
+    {"chosen": [{"from": "human", "value": "a"}, {"from": "human", "value": "b"}],
+     "rejected": [{"from": "human", "value": "a"}, {"from": "human", "value": "c"}]},
+], ids=["prompt", "list", "user last", "other prompt", "human last"])
 def test_both_answers_are_to_the_same_prompt(record, tmp_path):
     """Whatever becomes of odd pairs, chosen and rejected must not be treated differently, nor a user's text be an
     answer."""
@@ -2945,9 +2967,10 @@ def test_ctrl_c_keeps_the_reply(tuned, speak, capsys):
     assert reply(talk, "And?") == "Fine" and [m["role"] for m in talk.messages] == ["user", "assistant"] * 2
 
 
-def test_ctrl_c_inside_a_layer(tuned, monkeypatch):
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_ctrl_c_inside_a_layer(cuda_graph, tuned, monkeypatch):
     """Interrupted in the middle of a forward pass, the cache must not keep half a token."""
-    talk, calls = conversation(tuned), itertools.count()
+    talk, calls = conversation(tuned, cuda_graph=cuda_graph), itertools.count()
     mlp = talk.model.h[1].mlp
     original = mlp.forward
     def forward(x):
@@ -3056,7 +3079,8 @@ def test_save_after_an_empty_reply(cli, tuned, tmp_path, speak):
 @pytest.mark.parametrize("flag", [["--temperature", "-1"], ["--temperature", "nan"], ["--top_k", "-1"],
                                   ["--top_p", "1.5"], ["--top_p", "nan"], ["--max_new_tokens", "0"],
                                   ["--device", "quantum"], ["--device", "cuda:99"], ["--dtype", "int8"],
-                                  ["--prompt", " "], ["--model", "no/such/folder"], ["--compare", "a"],
+                                  ["--prompt", " "], ["--prompt", " ", "--model", "no/such/folder"],
+                                  ["--model", "no/such/folder"], ["--compare", "a"],
                                   ["--seed", "9" * 30]], ids=" ".join)
 def test_bad_flags_of_chat(flag, cli, tuned):
     """Refused in one line, exit code 2."""
