@@ -519,7 +519,7 @@ class Tokenizer:
 
     def encode(self, text):
         ids = []
-        for i in range(0, len(text), 500_000):  # tiktoken's regular expression runs out of stack on 900,000 spaces
+        for i in range(0, len(text), 500_000):  # tiktoken's regular expression runs out of stack on a million spaces
             ids += self.bpe.encode_ordinary(text[i:i + 500_000])
         return ids
 

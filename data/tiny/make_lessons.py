@@ -15,7 +15,7 @@ from make_chat import from_story
 from make_text import END, from_corpus
 from sentences import document
 
-SHARES = {"small talk": 0.45, "getting to know each other": 1, "bookings": 0.3, "tiny stories": 1, "role plays": 0,
+SHARES = {"small talk": 0.3, "getting to know each other": 1, "bookings": 0.15, "tiny stories": 1, "role plays": 0,
           "word problems": 1}
 
 
@@ -43,8 +43,8 @@ def lessons():
 def main():
     parser = argparse.ArgumentParser(description="Text with lessons to go on pretraining with.")
     parser.add_argument("corpus", help="corpus.txt.xz")
-    parser.add_argument("--repeat", type=int, default=24, help="how often each lesson comes (%(default)s)")
-    parser.add_argument("--own", type=int, default=44000, help="documents of our own sentences (%(default)s)")
+    parser.add_argument("--repeat", type=int, default=10, help="how often each lesson comes (%(default)s)")
+    parser.add_argument("--own", type=int, default=30000, help="documents of our own sentences (%(default)s)")
     parser.add_argument("--out", required=True)
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
