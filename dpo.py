@@ -247,7 +247,7 @@ def main():
     sets, _ = finetune.read_parts(args.data, lambda path: ("pairs", read_pairs(path)), args)
     lock = finetune.make_room(args)  # noqa: F841: held as long as main runs
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
-    args.lr = args.lr or (5e-5 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
+    args.lr = args.lr or (4e-5 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
     args.epochs = args.epochs or min(3, max(1, round(1000 / len(encoded[0]))))
     held_out = sets[2][:args.eval_prompts]
     prompts = [messages for messages, _, _ in held_out]
