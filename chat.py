@@ -220,7 +220,7 @@ def main():
     add("--ab", action="store_true", help="two replies to each message, to pick from")
     add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="where picks go (%(default)s)")
     add("--stats", action="store_true", help="the speed of each reply, on stderr")
-    add("--temperature", metavar="X", type=between(*LIMITS["temperature"]), default=0.7,
+    add("--temperature", metavar="X", type=between(*LIMITS["temperature"]), default=0.5,
         help="0: the likeliest token; higher: varied (%(default)s)")
     add("--top_k", metavar="N", type=between(*LIMITS["top_k"]), default=0,
         help="only the k likeliest tokens; 0: all (%(default)s)")
