@@ -1752,11 +1752,19 @@ def test_learning_rate():
     assert rates[105] == pytest.approx(0.55) and finetune.learning_rate(0, 1, 1.0, 1) == 1.0
 
 
-def test_weight_decay_on_matrices_only(model, tmp_path):
-    """Biases and layer norms must not be pulled to zero."""
-    matrices, vectors = finetune.make_optimizer([*model.parameters()], settings(tmp_path)).param_groups
-    assert all(p.dim() > 1 for p in matrices["params"]) and all(p.dim() == 1 for p in vectors["params"])
-    assert vectors["weight_decay"] == 0 < matrices["weight_decay"] and vectors["params"]
+def test_weight_decay_on_matrices_only(tokenizer, tmp_path, monkeypatch):
+    """Biases and layer norms are not decayed; with LoRA nothing but A and B is trained."""
+    groups = []
+    original = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda params, **more: groups.append(params) or original(params, **more))
+    for lora in (False, True):
+        model = make_model(tokenizer.vocab_size)
+        if lora:
+            gpt2.add_lora(model, 4, 8)
+        train(model, batch_of(tokenizer), settings(tmp_path / str(lora), epochs=1.0))
+    assert all(p.dim() > 1 for p in groups[0][0]["params"]) and all(p.dim() == 1 for p in groups[0][1]["params"])
+    assert groups[0][1]["weight_decay"] == 0 < groups[0][0]["weight_decay"] and groups[0][1]["params"]
+    assert len(groups[1][0]["params"]) == 2 * len(gpt2.lora_layers(model)) and not groups[1][1]["params"]
 
 
 def test_nonfinite_gradient_is_never_applied(tokenizer, tmp_path):
@@ -2256,6 +2264,13 @@ def test_two_runs_in_one_folder(cli, base, data, tmp_path):
     assert "another run" in err
     assert not (tmp_path / "run-1").exists()
     assert cli(finetune, *flags)[0] == 0
+
+
+def test_train_on_the_own_output(cli, base, data, tmp_path):
+    """finetune.py --model out/sft with the default --out: the model is read before its folder is moved."""
+    for model in (base, "out/sft"):
+        code, _, err = cli(finetune, *train_flags(model, data["alpaca"], "out/sft", 1))
+        assert code == 0, err
 
 
 def test_broken_numbers_keep_the_model(cli, base, data, tmp_path):
