@@ -822,7 +822,10 @@ def load_weights(model, path, device="cpu"):
             raise UserError(f"{path} has a tensor {name}, which no GPT-2 of {model.config.n_layer} layers has")
     status(f"reading {path}")
     dtype = model.wte.weight.dtype
-    model.load_state_dict({name: tensors[name].to(device, dtype, copy=True) for name in shapes}, assign=True)
+    for name in shapes:  # one at a time, so that no second model is in memory
+        module, _, parameter = name.rpartition(".")
+        tensor = tensors[name].to(device, dtype, copy=True)
+        setattr(model.get_submodule(module), parameter, nn.Parameter(tensor))
     status()
 
 
