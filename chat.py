@@ -56,11 +56,11 @@ class Conversation:
     def __init__(self, name, args):
         self.name = name
         self.model, self.tokenizer = gpt2.load(name, args.device, args.dtype)
-        if args.device == "cpu" and args.dtype == torch.float32:
+        if args.quicken:
             gpt2.quicken(self.model)
         self.template = self.model.config.template or "alpaca"
         self.settings = {key: getattr(args, key) for key in LIMITS}
-        self.seed, self.replies, self.stats, self.dropped = args.seed, 0, "no reply yet", 0
+        self.seed, self.replies, self.stats, self.dropped, self.cut = args.seed, 0, "no reply yet", 0, False
         self.cache = gpt2.GraphCache(self.model) if args.cuda_graph else gpt2.KVCache(self.model.config)
         self.opening = [{"role": "system", "content": args.system}] if args.system else []
         self.messages = list(self.opening)
@@ -71,6 +71,7 @@ class Conversation:
         settings = self.settings | {"max_new_tokens": min(self.settings["max_new_tokens"], context // 2)}
         room = context - settings["max_new_tokens"]
         prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, room)
+        self.cut, self.stats = len(prompt) == room, "no token in the last reply"
         times, said = [time.perf_counter()], ""  # the start, then when each id came
         def timed(ids):
             for id in ids:
@@ -116,6 +117,8 @@ def show(conversation, label=""):
     print(flush=True)
     if conversation.dropped:
         print(f"[the oldest {conversation.dropped} messages no longer fit and were left out]", file=sys.stderr)
+    if conversation.cut:
+        print("[the beginning of your message did not fit and was left out]", file=sys.stderr)
 
 
 def append_json(record, path):
@@ -123,8 +126,10 @@ def append_json(record, path):
     is full it adds nothing: half a line would spoil the next one."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
-    with open(path, "ab", buffering=0) as f:
-        size = f.tell()
+    with open(path, "a+b", buffering=0) as f:
+        if size := f.tell():
+            f.seek(-1, os.SEEK_END)
+            line = line if f.read(1) == b"\n" else b"\n" + line  # editors leave files without a last line break
         if f.write(line) < len(line):
             f.truncate(size)
             raise OSError(f"{path}: the disk is full")
@@ -144,10 +149,9 @@ def pick(conversation, path):
         print("[the same twice: nothing to pick]")
         choice = "1"
     while choice not in ("1", "2", "b", "s"):
-        choice = input("[which is better? 1, 2, b: both bad, s: save nothing and go on] ").strip().lower()[:1]
+        choice = input("[which is better? 1, 2, b: both bad, s: save nothing and go on] ").strip().lower()
     if choice == "b":
-        conversation.undo()
-        return print("[both forgotten, and your message with them]")
+        return print("[both forgotten: /retry, or say something else]")
     conversation.messages = talks[0] if choice == "1" else talks[1]
     chosen, rejected = replies if choice == "1" else replies[::-1]
     if choice != "s" and all(replies) and chosen != rejected:
@@ -188,7 +192,7 @@ def command(line, conversations, args):
         try:
             value = between(low, high)(rest[1])
         except ValueError:
-            return print(f"[{rest[0]} is between {low} and {high}]")
+            return print(f"[{rest[0]} is {'a whole' if type(high) is int else 'a'} number from {low} to {high}]")
         for conversation in conversations:
             conversation.settings[rest[0]] = value
         print(f"[{rest[0]} is {value}]")
@@ -210,13 +214,18 @@ def command(line, conversations, args):
         print(HELP)
 
 
+def readable(text):
+    """A type for argparse: bytes of the command line that are no UTF-8 become U+FFFD."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def main():
     parser = new_parser("Talk to a model in the terminal.", '--prompt "Hi!"')
     add = parser.add_argument
     add("--model", metavar="NAME", help="as for finetune.py (default: the newest run in out/)")
     add("--compare", nargs=2, metavar="MODEL", help="two models; each message is answered by both")
-    add("--prompt", metavar="TEXT", help="answer this one message and leave")
-    add("--system", metavar="TEXT", help="a system message before the conversation")
+    add("--prompt", metavar="TEXT", type=readable, help="answer this one message and leave")
+    add("--system", metavar="TEXT", type=readable, help="a system message before the conversation")
     add("--ab", action="store_true", help="two replies to each message, to pick from")
     add("--preferences", metavar="FILE", default="out/preferences.jsonl", help="where picks go (%(default)s)")
     add("--stats", action="store_true", help="the speed of each reply, on stderr")
@@ -235,12 +244,16 @@ def main():
     add_common(add)
     args = parser.parse_args()
     args.device = device_of(args.device)
+    # found by the clock, so not where the text shall be the same every time
+    args.quicken = args.device == "cpu" and args.dtype is None and args.seed is None
     # float16, not bfloat16: GPT-2's logits are far from zero, where bfloat16 has steps of a quarter
     args.dtype = getattr(torch, args.dtype or ("float16" if args.device.startswith("cuda") else "float32"))
     if args.cuda_graph and not args.device.startswith("cuda"):
         raise UserError(f"--cuda_graph needs --device cuda, not {args.device}")
     if args.prompt is not None and not args.prompt.strip():
         raise UserError("--prompt is empty")
+    if Path(args.preferences).suffix != ".jsonl":
+        raise UserError(f"--preferences {args.preferences}: its name must end in .jsonl: each pick becomes a line")
     args.model = newest_run() if args.model is None else args.model
     conversations = [Conversation(name, args) for name in args.compare or [args.model]]
     for conversation in conversations:

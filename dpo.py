@@ -31,10 +31,10 @@ import torch.nn.functional as F
 
 
 def transcript(text):
-    """The turns of an Anthropic HH transcript, "\\n\\nHuman: ...\\n\\nAssistant: ..."."""
+    """The turns of an Anthropic HH transcript, "\\n\\nHuman: ...\\n\\nAssistant: ..."; none of another text."""
     parts = re.split(r"\n\n(Human|Assistant):", "\n\n" + text.strip())
     roles = {"Human": "user", "Assistant": "assistant"}
-    return [(roles[name], said.strip()) for name, said in zip(parts[1::2], parts[2::2])]
+    return [] if parts[0].strip() else [(roles[name], said.strip()) for name, said in zip(parts[1::2], parts[2::2])]
 
 
 def as_turns(value, field):
@@ -46,7 +46,7 @@ def as_turns(value, field):
 
 def pair_of(record):
     """(prompt messages, chosen text, rejected text) of a record in any of the forms that are around; None where the
-    texts are equal or empty, or the prompt does not end with the user."""
+    texts are equal or empty, not to the same prompt, or the prompt does not end with the user."""
     if not isinstance(record, dict):
         raise ValueError(f"a pair is an object with no field twice, not {json.dumps(record)[:60]}")
     chosen, rejected = (as_turns(record[side], side) for side in ("chosen", "rejected"))
@@ -80,7 +80,8 @@ def pair_of(record):
 
 def read_pairs(path):
     """The pairs of a file: (prompt messages, chosen text, rejected text)."""
-    return finetune.read_records(path, pair_of, "pairs with equal or empty texts, or without a last word of the user,")
+    useless = "pairs (equal or empty texts, two prompts, or no last word of the user)"
+    return finetune.read_records(path, pair_of, useless)
 
 
 # ---- Log-probabilities ----------------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ def main():
         help="how strongly to hold on to the reference (%(default)s)")
     add("--loss", choices=("sigmoid", "ipo"), default="sigmoid", help="DPO's own or IPO's (%(default)s)")
     add("--label_smoothing", metavar="X", type=between(0, 0.49), default=0.0,
-        help="share of pairs believed to be wrong (%(default)s)")
+        help="share of pairs believed to be wrong, for sigmoid (%(default)s)")
     add("--average", action="store_true", help="log-probability per token, not the sum: against length bias")
     add("--sft_coef", metavar="X", type=between(0, 1e6), default=0.5,
         help="weight of the SFT loss of the chosen answer (%(default)s)")
@@ -244,7 +245,7 @@ def main():
     untuned = "" if model.config.template else ", not fine-tuned: run finetune.py first for good answers"
     print(f"From {args.model}{untuned}")
     args.data = args.data or [str(finetune.DATA / "preferences.json")]
-    sets, _ = finetune.read_parts(args.data, lambda path: ("pairs", read_pairs(path)), args)
+    sets, _ = finetune.read_parts(args.data, lambda path: ("pairs", read_pairs(path)), args.split, args.seed)
     lock = finetune.make_room(args)  # noqa: F841: held as long as main runs
     encoded = [[encode_pair(pair, tokenizer, template, args.max_len) for pair in part] for part in sets]
     args.lr = args.lr or (4e-5 if model.size() < 2e7 else 5e-6) * (10 if args.lora else 1)
@@ -269,7 +270,7 @@ def main():
         finetune.write_tensors(out / "reference.pt", key=key, references=references)
     train_set, val_set, test_set = ([(*pair, *row) for pair, row in zip(part, numbers.tolist())]
                                     for part, numbers in zip(encoded, references))
-    model.config.base = args.model
+    model.config.base, model.config.template = args.model, template
     before = mean_figures(model, test_set, args)
     if abs(before["margin"]) > 0.01:  # then the loss is not ln 2
         print(f"Odd: the margin before the first step is {before['margin']:.4f}, not 0: model and reference differ")
@@ -278,7 +279,8 @@ def main():
 
     def evaluate(model):
         figures = {"val_" + name: value for name, value in mean_figures(model, val_set, args).items()}
-        answers = gpt2.generate_batch(model, [prompt for prompt, *_ in val_set[:8]], 64)
+        answers = gpt2.generate_batch(model, [prompt for prompt, *_ in val_set[:8]], 64,
+                                      stop=tuple(tokenizer.special.values()))
         return figures | {"val_length": sum(map(len, answers)) / len(answers)}
 
     finetune.train(model, train_set, [sum(map(len, pair[:3])) for pair in train_set], [1] * len(train_set), collate,
@@ -296,7 +298,8 @@ def main():
                  for i, (messages, chosen, rejected) in enumerate(held_out)]
     for response in responses[:3]:
         finetune.show_answers("Held out:", response["prompt"], response["answers"])
-    print(f"\nOn {len(test_set)} pairs that were not trained on:{'before':>14}{'after':>12}")
+    title = f"On {len(test_set)} test pairs:"
+    print(f"\n{title:<32}{'before':>10}{'after':>12}")
     for name in before:
         print(f"  {name:>28}  {before[name]:12.3f}{after[name]:12.3f}")
     finetune.write_json({"pairs": len(test_set), "before": before, "after": after}, out / "eval.json")

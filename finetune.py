@@ -238,6 +238,8 @@ def read_documents(path):
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} can't be read: {reason(error)}") from None
     documents = [document.strip() for document in text.split(gpt2.EOT) if document.strip()]
+    if not documents:
+        raise UserError(f"{path} holds no text")
     if len(documents) == 1:  # one long text: about a hundred stretches of it, so that some can be held out
         lines = documents[0].splitlines(keepends=True)
         size = math.ceil(len(lines) / 100)
@@ -377,9 +379,9 @@ def describe(row, steps):
     """A row of log.csv for the eye: where the run is and, after an evaluation, what it found."""
     parts = [f"step {row['step']}/{steps}"]
     if row["step"]:
-        left = row["seconds"] / row["step"] * (steps - row["step"])
+        left = round(row["seconds"] / row["step"] * (steps - row["step"]))
         parts += [f"loss {row['loss']:.4f}", f"lr {row['lr']:.1e}", f"{row['tokens'] / row['seconds']:,.0f} tok/s",
-                  f"{left // 60:.0f}m{left % 60:02.0f}s left"]
+                  f"{left // 60}m{left % 60:02d}s left"]
     found = [f"{name} {value:.4g}" for name, value in row.items() if name.startswith("val_")]
     lines = [" | ".join(parts + found[:1])]
     lines += [", ".join(found[i:i + 4]) for i in range(1, len(found), 4)]
@@ -550,8 +552,10 @@ def train(model, examples, lengths, counts, collate_fn, loss_fn, evaluate, save_
     status()
     if WORLD_SIZE > 1:
         torch.distributed.destroy_process_group()
-    if (step := rows[-1]["step"]) < steps:
-        command = f"python {Path(sys.argv[0]).name} --resume --out {shlex.quote(str(out))}"
+    step = rows[-1]["step"]
+    if step < steps or signals:
+        start = f"torchrun --nproc_per_node={WORLD_SIZE}" if WORLD_SIZE > 1 else "python"
+        command = f"{start} {shlex.quote(sys.argv[0])} --resume --out {shlex.quote(str(out))}"
         print(f"Stopped at step {step} of {steps}. Go on with: {command}")
         raise KeyboardInterrupt  # of which gpt2.run makes exit code 130
     return rows
@@ -631,10 +635,9 @@ def evaluate_chat(model, tokenizer, conversations, template, args):
     responses = [{"prompt": messages[:-1], "reference": messages[-1]["content"], "model": text}
                  for messages, (text, _, _) in zip(shown, answers)]
     if responses:
-        rouge = [rouge_l(response["model"], response["reference"]) for response in responses]
         figures |= {"generated": len(answers), "ended_by_itself": sum(ended for _, _, ended in answers) / len(answers),
                     "repetition": sum(repetition(ids) for _, ids, _ in answers) / len(answers),
-                    "rouge_l": sum(rouge) / len(rouge)}
+                    "rouge_l": sum(rouge_l(r["model"], r["reference"]) for r in responses) / len(responses)}
     return figures, responses
 
 
@@ -767,8 +770,8 @@ def device_of(name):
     """The device of that name, tried out; None is cuda where there is one."""
     name = ("cuda" if torch.cuda.is_available() else "cpu") if name is None else name
     try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise UserError(f"--device {name} can't be used: {str(error).splitlines()[0]}") from None
     return name
 
@@ -806,7 +809,7 @@ def start_run(args):
         [args.compute] = compute
 
 
-def read_parts(paths, read, args):
+def read_parts(paths, read, fractions, seed):
     """The training, validation and test part of all files together, and the set of what they hold: read(path) gives
     (what it holds, list of items)."""
     parts, names = ([], [], []), set()
@@ -814,12 +817,12 @@ def read_parts(paths, read, args):
         name, items = read(path)
         names.add(name)
         print(f"{path}: {len(items):,} {name}")
-        for part, piece in zip(parts, split(items, args.split, args.seed)):
+        for part, piece in zip(parts, split(items, fractions, seed)):
             part += piece
-        if len(items) < len(args.split):
+        if len(items) < len(fractions):
             print("  too few to hold any out: they are trained on, validated on and tested on alike")
     for part in parts:  # the files mixed, so that the first few stand for all of them
-        random.Random(args.seed).shuffle(part)
+        random.Random(seed).shuffle(part)
     return parts, names
 
 
@@ -832,6 +835,8 @@ def claim(folder):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"--out {folder}: another run is writing there, name another folder") from None
+        except OSError:
+            pass  # nor have some network disks
     return lock
 
 
@@ -848,7 +853,7 @@ def make_room(args):
         claim(out).close()
         names = (out.with_name(f"{out.name}-{i}") for i in itertools.count(1))
         older = next(path for path in names if not path.exists())
-        if Path(args.model).resolve() == out.resolve():
+        if args.model not in ("gpt2-tiny", *gpt2.PRESETS) and Path(args.model).resolve() == out.resolve():
             args.model = str(older)  # --resume will load it from there
         out.rename(older)
         print(f"The run that was in {out} is now in {older}")
@@ -907,7 +912,7 @@ def report(model, tokenizer, conversations, template, args, before=()):
         response["before"] = old
         answers = {"before": old, "now": response["model"], "reference": response["reference"]}
         show_answers("Held out:", response["prompt"], answers)
-    print(f"\nOn {len(conversations)} conversations that were not trained on:")
+    print(f"\nOn {len(conversations)} test conversations:")
     for name, value in figures.items():
         if isinstance(value, float):
             print(f"  {name:>28}  {value:.3f}")
@@ -944,16 +949,17 @@ def main():
     args.data = args.data or [str(DATA / "instructions.json"), str(DATA / "dialogues.json")]
     text_files = [path for path in args.data if Path(path).suffix == ".txt"]
     chat_files = [path for path in args.data if path not in text_files]
-    documents, _ = read_parts(text_files, lambda path: ("documents", read_documents(path)), args)
-    (train_chats, val_chats, test_chats), formats = read_parts(chat_files, read_file, args)
+    (train_chats, val_chats, test_chats), formats = read_parts(chat_files, read_file, args.split, args.seed)
+    (*documents, _), _ = read_parts(text_files, lambda path: ("documents", read_documents(path)),
+                                    args.split[:2], args.seed)  # the test at the end is on conversations only
     for path in args.rehearse or []:
         rehearsed = read_conversations(path)
         train_chats += rehearsed
         print(f"{path}: {len(rehearsed):,} conversations, only to train on")
     model, tokenizer = gpt2.load(args.model, args.device, weights=not args.from_scratch)
     args.max_len = min(args.max_len, model.config.n_positions)
-    model.config.base = model.config.base or args.model
-    if formats:
+    model.config.base = None if args.from_scratch else model.config.base or args.model
+    if formats or args.rehearse:
         usual = "alpaca" if formats == {FORMATS["instruction"][0]} else "chat"
         model.config.template = args.template or model.config.template or usual
     template = model.config.template

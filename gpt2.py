@@ -278,7 +278,7 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=0, top_p=1.0, st
 def by_length(lengths, size, title):
     """Yields lists of up to `size` indices, from the shortest item to the longest, which leaves little padding in a
     batch; on the terminal it says how far the work of this title is."""
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for i in range(0, len(order), size):
         status(f"{title}: {i:,} of {len(order):,}")
         yield order[i:i + size]
@@ -306,8 +306,8 @@ def generate_batch(model, prompts, max_new_tokens, temperature=0.0, top_k=0, top
         cache = KVCache(model.config, width + max_new_tokens)
         for step in range(max_new_tokens):
             status(f"answering {len(prompts):,} prompts, {len(batch)} at once: token {step} of {max_new_tokens}")
-            query = torch.arange(cache.length, cache.length + ids.size(1), device=device)[:, None]  # (T, 1)
             key = torch.arange(cache.length + ids.size(1), device=device)  # (S,)
+            query = key[cache.length:, None]  # (T, 1)
             # No real token looks at padding; padding looks at itself, because a softmax over nothing is nan.
             mask = (key <= query) & ((key >= pad) | (query < pad))  # (B, T, S)
             hidden = GPT.hidden(model, ids, (query.T - pad[:, 0]).clamp(min=0), mask[:, None], cache)
@@ -337,7 +337,7 @@ def quicken(model):
         def forward(x):  # (..., in)
             return original(x) if x.numel() > x.size(-1) else F.linear(x.half(), half).to(x.dtype) + bias
         setattr(layer, name, forward)
-    tried = [block.mlp.c_fc for block in model.h]  # together they are larger than a processor's cache
+    tried = [block.mlp.c_fc for block in model.h]  # of gpt2, more than a processor's cache holds
     x = torch.zeros(1, 1, model.config.n_embd)
     def seconds():  # the first of two times is slower
         return min(timeit.repeat(lambda: [layer(x) for layer in tried], number=4, repeat=2))
@@ -539,8 +539,9 @@ class Tokenizer:
 def atomic_write(path, mode="w"):
     """Opens a temporary file that takes the place of `path` when all went well, and vanishes when not. Of several
     processes only the first one writes."""
+    how = {"mode": mode} if "b" in mode else {"mode": mode, "encoding": "utf-8", "newline": "\n"}
     if RANK > 0:
-        with open(os.devnull, mode) as f:
+        with open(os.devnull, **how) as f:
             yield f
         return
     path = Path(os.path.realpath(path))  # of a link: what it points to, not the link
@@ -549,7 +550,9 @@ def atomic_write(path, mode="w"):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"})) as f:
+        with open(temporary, **how) as f:
+            if path.exists():
+                shutil.copymode(path, temporary)
             yield f
             f.flush()
             os.fsync(f.fileno())  # else a power cut can leave the new name on an empty file
@@ -698,7 +701,7 @@ def complete(url, partial, sha256, path):
         partial.unlink()
         if not resumed:
             raise UserError(f"{url}: what arrived is not the expected file (wrong sha256), so it was thrown away")
-        resumed = False
+        resumed, failures, best = False, 0, 0
 
 
 def download(url, path, sha256=None):
@@ -753,7 +756,8 @@ CHAT_TEMPLATES = {
 
 def fetch(repo, revision, name, sha256=None):
     """The path of a file of a hub repository, downloaded if need be into the cache that transformers uses too."""
-    hub = os.environ.get("HF_HUB_CACHE") or (os.environ.get("HF_HOME") or "~/.cache/huggingface") + "/hub"
+    home = os.environ.get("HF_HOME") or (os.environ.get("XDG_CACHE_HOME") or "~/.cache") + "/huggingface"
+    hub = os.environ.get("HF_HUB_CACHE") or home + "/hub"
     cache = Path(os.path.expanduser(hub)) / f"models--{repo.replace('/', '--')}"
     ref = cache / "refs" / revision  # holds the commit that a name such as "main" stood for
     revision = ref.read_text().strip() if ref.is_file() else revision
@@ -776,7 +780,7 @@ def gpt2_vocabulary():
               "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"}
     try:
         return [tiktoken.load.read_file_cached(host + name, sha256).decode() for name, sha256 in hashes.items()]
-    except requests.RequestException:
+    except (requests.RequestException, ValueError):  # ValueError: something else came, such as a proxy's page
         return [fetch(*PRESETS["gpt2"][:2], name, sha256).read_text(encoding="utf-8")
                 for name, sha256 in zip(("vocab.json", "merges.txt"), hashes.values())]
 

@@ -21,6 +21,7 @@ import importlib.util
 import io
 import itertools
 import json
+import lzma
 import math
 import os
 import pickle
@@ -854,7 +855,11 @@ def test_atomic_write(tmp_path, mode, content):
     with pytest.raises(KeyboardInterrupt), gpt2.atomic_write(path, mode) as f:
         f.write(content[:1])
         raise KeyboardInterrupt
+    path.chmod(0o600)
+    with gpt2.atomic_write(path, mode) as f:
+        f.write(content)
     assert path.read_text() == "new" and files_in(tmp_path) == ["folder with spaces é/f"]
+    assert os.name == "nt" or path.stat().st_mode & 0o777 == 0o600, "a private file became readable for others"
 
 
 def test_save_that_fails_leaves_the_old_model(tmp_path, vocabulary, monkeypatch):
@@ -1633,6 +1638,8 @@ def test_documents(tokenizer, tmp_path):
         assert [id for _, targets in examples for id in targets.tolist()] == joint[1:]
         assert [id for ids, _ in examples for id in ids.tolist()] == joint[:-1]
         assert all(0 < len(ids) == len(targets) <= max_len for ids, targets in examples)
+    with pytest.raises(gpt2.UserError, match="no text"):
+        finetune.read_documents(write(tmp_path, f" \n{EOT}\n", "empty.txt"))
 
 
 # ---- finetune.py: batches and the loss ------------------------------------------------------------------------------
@@ -2233,6 +2240,15 @@ def test_fit_of_a_long_history():
     assert len(calls) < 3 * len(turns)
 
 
+def test_preferences_without_a_last_line_break(tmp_path):
+    """An editor may leave the file so: the next pick must not be glued to the last one."""
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"a": 1}')
+    chat.append_json({"b": 2}, path)
+    chat.append_json({"c": 3}, path)
+    assert path.read_text() == '{"a": 1}\n{"b": 2}\n{"c": 3}\n'
+
+
 def test_a_full_disk_does_not_tear_the_preferences(tmp_path, monkeypatch):
     """Half a line on a full disk would make the whole file unreadable for dpo.py."""
     path = tmp_path / "p.jsonl"
@@ -2339,6 +2355,13 @@ def test_rehearsal_is_only_trained_on(cli, base, data, tmp_path):
     assert counts("--rehearse", data["dialogues"]) == (train + len(DIALOGUES), val, test)
 
 
+def test_rehearsal_beside_plain_text(cli, base, data, tmp_path):
+    """The conversations rehearsed with a book were trained in one template, and the folder said there was none."""
+    book = write(tmp_path, EOT.join(f"Hello, how are you? I am {i}." for i in range(60)), "book.txt")
+    code, _, err = cli(finetune, *train_flags(base, book, "run", 1), "--rehearse", data["dialogues"])
+    assert code == 0 and gpt2.load(tmp_path / "run")[0].config.template == "chat", err
+
+
 def test_learn_all(tokenizer):
     """--learn all makes a target of every id behind the first, of the user's words too."""
     ids, targets = finetune.encode_conversation(TALK, tokenizer, "alpaca", 1000, "all")
@@ -2372,7 +2395,7 @@ def test_from_scratch(cli, base, tmp_path):
     code, out, err = cli(finetune, *train_flags(folder, path, "run", 3), "--from_scratch", "--max_len", 32)
     assert code == 0, err
     model, _ = gpt2.load(tmp_path / "run")
-    assert model.config.template is None and set(log_steps(tmp_path / "run"))
+    assert model.config.template is None and model.config.base is None and set(log_steps(tmp_path / "run"))
     with open(tmp_path / "run/log.csv") as f:
         losses = [float(row["val_loss"]) for row in csv.DictReader(f) if row["val_loss"]]
     assert losses[-1] < losses[0] - 1
@@ -2672,6 +2695,7 @@ PAIR_SHAPES = {
     "HH": ({"chosen": "\n\nHuman: Q\n\nAssistant: A\n\nHuman: R\n\nAssistant: yes",
             "rejected": "\n\nHuman: Q\n\nAssistant: A\n\nHuman: R\n\nAssistant: no"}, 3),
     "HH with prompt": ({"prompt": "\n\nHuman: R\n\nAssistant:", "chosen": " yes", "rejected": " no"}, 1),
+    "a text with a speaker in it": ({"prompt": "Go on.\n\nHuman: Hi", "chosen": "yes", "rejected": "no"}, 0),
     "ShareGPT": ({"conversations": sharegpt(*MESSAGES), "chosen": {"from": "gpt", "value": "yes"},
                   "rejected": {"from": "gpt", "value": "no"}}, 3),
     "ShareGPT, texts": ({"conversations": sharegpt(*MESSAGES), "chosen": "yes", "rejected": "no"}, 3),
@@ -2687,7 +2711,8 @@ def test_read_pairs(shape, name, tmp_path):
     """Every shape that is around gives the same pair."""
     record, count = PAIR_SHAPES[shape]
     path = write(tmp_path, json.dumps([record] if name == "a.json" else record), name)
-    assert dpo.read_pairs(path) == [(MESSAGES[-count:], "yes", "no")]
+    messages = MESSAGES[-count:] if count else [user(record["prompt"])]
+    assert dpo.read_pairs(path) == [(messages, "yes", "no")]
 
 
 def test_alpaca_pair_with_input(tmp_path):
@@ -2828,6 +2853,12 @@ def test_dpo_run(finished):
     assert gpt2.load(folder / "out/dpo")[0].config.template == "chat"
 
 
+def test_dpo_on_an_untuned_model(cli, base, data, tmp_path):
+    """The template it is trained with must be in its folder: chat.py said that such a model only continues text."""
+    code, _, err = cli(dpo, *train_flags(base, data["pairs"], "run", 1))
+    assert code == 0 and gpt2.load(tmp_path / "run")[0].config.template == "alpaca", err
+
+
 def test_dpo_without_its_base(cli, tuned, data, tmp_path):
     """The model before fine-tuning is only for comparison: a run that was copied here without it must train all the
     same."""
@@ -2853,7 +2884,7 @@ def test_dpo_lora_leaves_the_reference(cli, tuned, data, tmp_path):
 def chat_args(**changes):
     return argparse.Namespace(**{**dict(device="cpu", dtype=torch.float32, temperature=0.0, top_k=0, top_p=1.0,
                                         max_new_tokens=20, seed=None, system=None, ab=False, preferences="p.jsonl",
-                                        stats=False, cuda_graph=False), **changes})
+                                        stats=False, quicken=False, cuda_graph=False), **changes})
 
 
 @pytest.fixture
@@ -3101,6 +3132,7 @@ def test_save_after_an_empty_reply(cli, tuned, tmp_path, speak):
                                   ["--top_p", "1.5"], ["--top_p", "nan"], ["--max_new_tokens", "0"],
                                   ["--device", "quantum"], ["--device", "cuda:99"], ["--dtype", "int8"],
                                   ["--prompt", " "], ["--prompt", " ", "--model", "no/such/folder"],
+                                  ["--preferences", "pairs.json"],
                                   ["--model", "no/such/folder"], ["--compare", "a"],
                                   ["--seed", "9" * 30]], ids=" ".join)
 def test_bad_flags_of_chat(flag, cli, tuned):
@@ -3239,6 +3271,44 @@ def test_data_readme():
         assert example in shipped(name)
         assert re.search(rf"`{name}` .*\b{len(shipped(name)):,} ", text)
     assert all(f"| `{name}` |" in text for name in load_prepare().SOURCES)
+
+
+def test_held_out_questions_are_no_lessons():
+    """gpt2-tiny would have learned answers by heart that the README counts as held out."""
+    def plain(text):
+        return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+    lessons = {plain(turn.replace("\\n", "\n")) for path in (gpt2.TINY / "lessons").glob("*.tsv")
+               for line in path.read_text(encoding="ascii").splitlines() for turn in line.split("\t")[::2]}
+    asked = {plain(f"{r['instruction']} input {r['input']}" if r["input"] else r["instruction"])
+             for r in shipped("instructions.json")}
+    asked |= {plain(next(m for m in r["messages"] if m["role"] == "user")["content"]) for r in shipped("dialogues.json")}
+    asked |= {plain(r["prompt"][-1]["content"]) for r in shipped("preferences.json")}
+    shared = {text for text in asked & lessons if len(text.split()) > 4}  # "Hello!" may be in both
+    assert len(lessons) > 20000 and not shared, sorted(shared)[:9]
+
+
+def test_tiny_can_be_made_again(cli, tmp_path):
+    """The scripts in data/tiny are run by hand, once a year: they must still fit each other and finetune.py."""
+    talk = "A: Hi, how are you today?\nB: I am well, thanks. Do you like tea?\nA: Yes, I do.\nB: Me too."
+    story = "Once there was a little dog named Spot. " + "Spot was happy and liked to play with his big toys. " * 6
+    texts = [talk, story, "Q: Tom has 2 apples and buys 3. How many has he?\nA: He has 5 apples."] * 9
+    with lzma.open(tmp_path / "corpus.xz", "wt", encoding="utf-8") as f:
+        f.write(f"\n{EOT}\n".join(texts))
+    for command in ("make_text.py corpus.xz --out text", "make_vocab.py text/train.txt --size 300 --out shape",
+                    "make_chat.py corpus.xz --out chat.jsonl",
+                    "make_lessons.py corpus.xz --repeat 1 --own 9 --copying 99 --out lessons.txt"):
+        script, *flags = command.split()
+        subprocess.run([sys.executable, gpt2.TINY / script, *flags], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "shape" / "config.json").write_text(json.dumps(
+        dict(model_type="gpt2", vocab_size=300, n_positions=32, n_embd=8, n_layer=1, n_head=1)))
+    code, _, error = cli(finetune, "--model", "shape", "--from_scratch", "--data", "text/train.txt", "--out", "made",
+                         "--epochs", 0.01)
+    assert code == 0, error
+    tokenizer = gpt2.load(tmp_path / "made")[1]
+    assert tokenizer.decode(tokenizer.encode(talk)) == talk and len(tokenizer.encode(talk)) < len(talk)
+    assert len(finetune.read_conversations(tmp_path / "chat.jsonl")) > 9
+    lessons = finetune.read_documents(tmp_path / "lessons.txt")
+    assert sum(text.startswith("A: ") for text in lessons) > 7000
 
 
 # ---- data/prepare.py ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import argparse
 import random
 from pathlib import Path
 
+from copying import Copying, all_lessons
 from make_chat import from_story
 from make_text import END, from_corpus
 from sentences import document
@@ -30,12 +31,11 @@ def careless(question):
 
 def lessons():
     """Every lesson once, one to five after one another: their texts."""
-    lines = [line for path in sorted((Path(__file__).parent / "lessons").glob("*.tsv"))
-             for line in path.read_text(encoding="ascii").splitlines()]
-    random.shuffle(lines)
-    while lines:
-        several = [lines.pop() for _ in range(min(len(lines), random.randint(1, 5)))]
-        turns = [turn.replace("\\n", "\n") for line in several for turn in line.split("\t")]
+    left = all_lessons()
+    random.shuffle(left)
+    while left:
+        several = [left.pop() for _ in range(min(len(left), random.randint(1, 5)))]
+        turns = [turn for lesson in several for turn in lesson]
         turns = [careless(turn) if i % 2 == 0 else turn for i, turn in enumerate(turns)]
         yield as_text(turns).replace("\n\n### Input:\n", "\n\n")  # as the chat template does
 
@@ -45,6 +45,7 @@ def main():
     parser.add_argument("corpus", help="corpus.txt.xz")
     parser.add_argument("--repeat", type=int, default=10, help="how often each lesson comes (%(default)s)")
     parser.add_argument("--own", type=int, default=30000, help="documents of our own sentences (%(default)s)")
+    parser.add_argument("--copying", type=int, default=60000, help="documents of copying.py (%(default)s)")
     parser.add_argument("--out", required=True)
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
@@ -54,9 +55,11 @@ def main():
     corpus = [as_text(from_story(text)) if name == "tiny stories" else
               text if text.startswith("A: ") else as_text(text.split("\n", 1))
               for name, texts in from_corpus(args.corpus).items() for text in texts if random.random() < SHARES[name]]
-    for name, texts in (("lessons", taught), ("our own sentences", own), ("corpus", corpus)):
+    tasks = Copying([turn for lesson in all_lessons() for turn in lesson] + corpus)
+    looked_up = [as_text(tasks.document()) for _ in range(args.copying)]
+    for name, texts in (("lessons", taught), ("copying", looked_up), ("our own sentences", own), ("corpus", corpus)):
         print(f"{name:20}{len(texts):>8,} documents{sum(map(len, texts)) / 1e6:>7.1f} MB")
-    texts = taught + own + corpus
+    texts = taught + looked_up + own + corpus
     random.shuffle(texts)
     Path(args.out).write_text(f"\n{END}\n".join(texts) + f"\n{END}\n", encoding="utf-8")
 
