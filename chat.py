@@ -71,7 +71,8 @@ class Conversation:
         settings = self.settings | {"max_new_tokens": min(self.settings["max_new_tokens"], context // 2)}
         room = context - settings["max_new_tokens"]
         prompt, self.dropped = encode_prompt(self.messages, self.tokenizer, self.template, room)
-        self.cut, self.stats = len(prompt) == room, "no token in the last reply"
+        alone, _ = encode_prompt([*self.opening, self.messages[-1]], self.tokenizer, self.template, 10 ** 9)
+        self.cut, self.stats = len(alone) > room, "no token in the last reply"
         times, said = [time.perf_counter()], ""  # the start, then when each id came
         def timed(ids):
             for id in ids:

@@ -2,14 +2,12 @@
 Text of our own making: short talks and small tasks whose answers use the words of the question.
 
     python sentences.py 60                        # print 60 random documents to look at
-    python sentences.py 900 --json > talks.json   # the same as conversations, as finetune.py reads them
 
 What a very small model lacks most is using the words of its prompt, and doing what it is told. In these
 documents the answer is always there in the question, or in one of the tables in words.py, so the model
 is paid for looking. Each function marked @kind makes one kind of document: a list of turns, each of them
 (what the user says, what the assistant answers).
 """
-import json
 import random
 import sys
 
@@ -857,10 +855,4 @@ def document():
 
 if __name__ == "__main__":
     random.seed(7)
-    number = range(int(sys.argv[1]))
-    if "--json" in sys.argv:
-        talks = ([{"role": role, "content": text} for turn in talk() for role, text in zip(("user", "assistant"), turn)]
-                 for _ in number)
-        print("[" + ",\n".join(json.dumps({"messages": messages}) for messages in talks) + "]")
-    else:
-        print(*(document() for _ in number), sep="\n<|endoftext|>\n")
+    print(*(document() for _ in range(int(sys.argv[1]))), sep="\n<|endoftext|>\n")
