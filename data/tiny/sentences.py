@@ -767,7 +767,7 @@ def calendar():
 
 SMALLTALK = table("""
 How are you?/How are you today?/How are you doing? | I'm doing well, thank you. How are you?/I'm fine, thanks. What can I do for you?/Very well, thank you. And you?
-Hello!/Hi!/Hey there!/Hi there. | Hello! How can I help you?/Hi! What can I do for you?/Hello! What would you like to talk about?
+Hello!/Hi!/Hi!/Hey there!/Hi there!/Hey! | Hello! How can I help you?/Hi! What can I do for you?/Hello! What would you like to talk about?
 Good morning!/Good morning. | Good morning! How can I help you?/Good morning! I hope you slept well.
 Good evening. | Good evening! How was your day?/Good evening! How can I help you?
 I am sad today./I feel sad./I'm feeling down. | I'm sorry to hear that. Do you want to talk about it?/I'm sorry that you feel sad. What happened?
@@ -793,6 +793,11 @@ That was helpful./Good answer./Great, thank you. | I'm happy to help./I'm glad t
 Goodbye!/Bye!/See you later./I have to go now. | Goodbye! Have a nice day./Bye! Take care./See you soon!
 Good night. | Good night! Sleep well./Good night and sweet dreams.
 """)
+
+
+def greeting():
+    asks, answers = pick(SMALLTALK[:4])
+    return [(pick(asks.split("/")), pick(answers.split("/")))]
 
 
 @kind(5)
