@@ -193,7 +193,7 @@ def command(line, conversations, args):
         try:
             value = between(low, high)(rest[1])
         except ValueError:
-            return print(f"[{rest[0]} is {'a whole' if type(high) is int else 'a'} number from {low} to {high}]")
+            return print(f"[{rest[0]} is between {low} and {high}{', a whole number' * (type(high) is int)}]")
         for conversation in conversations:
             conversation.settings[rest[0]] = value
         print(f"[{rest[0]} is {value}]")

@@ -233,7 +233,7 @@ def main():
     add("--label_smoothing", metavar="X", type=between(0, 0.49), default=0.0,
         help="share of pairs believed to be wrong, for sigmoid (%(default)s)")
     add("--average", action="store_true", help="log-probability per token, not the sum: against length bias")
-    add("--sft_coef", metavar="X", type=between(0, 1e6), default=0.5,
+    add("--sft_coef", metavar="X", type=between(0, 1e6), default=1.0,
         help="weight of the SFT loss of the chosen answer (%(default)s)")
     finetune.add_flags(parser, weight_decay=0.0)
     args = parser.parse_args()
