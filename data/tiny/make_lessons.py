@@ -5,7 +5,8 @@ The text of gpt2-tiny's last part of training, with lessons in it.
 
 lessons/*.tsv hold questions and small tasks with their answers, one a line, and short conversations (user and assistant in
 turn, a tab between them; \\n is a line break). The model sees each of them many times, every time in other company, beside
-conversations and stories from the corpus and our own sentences, all as plain text: lines that begin with A: and B:.
+tasks of copying.py, conversations and stories from the corpus and our own sentences, all as plain text: lines that begin
+with A: and B:.
 """
 import argparse
 import random
@@ -43,11 +44,11 @@ def lessons():
 def main():
     parser = argparse.ArgumentParser(description="Text with lessons to go on pretraining with.")
     parser.add_argument("corpus", help="corpus.txt.xz")
-    parser.add_argument("--repeat", type=int, default=10, help="how often each lesson comes (%(default)s)")
-    parser.add_argument("--own", type=int, default=30000, help="documents of our own sentences (%(default)s)")
-    parser.add_argument("--copying", type=int, default=60000, help="documents of copying.py (%(default)s)")
+    parser.add_argument("--repeat", type=int, default=5, help="how often each lesson comes (%(default)s)")
+    parser.add_argument("--own", type=int, default=18000, help="documents of our own sentences (%(default)s)")
+    parser.add_argument("--copying", type=int, default=38000, help="documents of copying.py (%(default)s)")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=51)
     args = parser.parse_args()
     random.seed(args.seed)
     taught = [text for _ in range(args.repeat) for text in lessons()]

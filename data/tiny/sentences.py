@@ -795,20 +795,23 @@ Good night. | Good night! Sleep well./Good night and sweet dreams.
 """)
 
 
-def greeting():
-    asks, answers = pick(SMALLTALK[:4])
+def from_table(rows):
+    """One of the questions and one of the answers of a row."""
+    asks, answers = pick(rows)
     return [(pick(asks.split("/")), pick(answers.split("/")))]
+
+
+def greeting():
+    return from_table(SMALLTALK[:4])
 
 
 @kind(5)
 def smalltalk():
-    asks, answers = pick(SMALLTALK)
-    return [(pick(asks.split("/")), pick(answers.split("/")))]
+    return from_table(SMALLTALK)
 
 
 def ending():
-    asks, answers = pick(THANKS)
-    return [(pick(asks.split("/")), pick(answers.split("/")))]
+    return from_table(THANKS)
 
 
 @kind(3)
