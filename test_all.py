@@ -2045,6 +2045,20 @@ def test_ctrl_c_after_the_step_was_looked_at(cli, base, data, tmp_path, monkeypa
             == log_steps(tmp_path / "my run")[-1] == 7)
 
 
+def test_ctrl_c_in_the_last_step(cli, base, data, tmp_path, monkeypatch):
+    """It was swallowed: the test at the end began, as if nobody had pressed anything."""
+    original = finetune.describe
+    def describe(row, steps):
+        if row["step"] == steps:
+            signal.raise_signal(signal.SIGINT)
+        return original(row, steps)
+    monkeypatch.setattr(finetune, "describe", describe)
+    code, out, _ = cli(finetune, *train_flags(base, data["alpaca"], "run", 3))
+    assert code == 130 and "--resume --out run" in out and "test conversations" not in out
+    code, out, err = cli(finetune, "--resume", "--out", "run")
+    assert code == 0 and "test conversations" in out, err
+
+
 def test_terminal_is_told_what_takes_long():
     """Seconds of nothing while torch was imported; the line must be gone again before the first word of the script."""
     pty = pytest.importorskip("pty")
